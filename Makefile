@@ -1,0 +1,59 @@
+# Two commands are enough: `make demo` runs the main job, `make test` passes the tests. Both set everything up first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-build-isolation --no-deps
+
+.PHONY: help demo test check lint types unit bench lock clean setup
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.base: .ci/find-python locks/build.lock
+	@python="$$(.ci/find-python)" || exit 1; \
+	echo "setting up $(VENV) with $$($$python --version)"; \
+	$$python -m venv --clear $(VENV) && $(PIP) --require-hashes -r locks/build.lock
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.base locks/runtime.lock pyproject.toml
+	@echo "installing the packages of locks/runtime.lock (once, about a minute; durable-rules is compiled)"
+	@$(PIP) --require-hashes -r locks/runtime.lock && $(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime locks/dev.lock
+	@echo "installing the packages of locks/dev.lock (once)"
+	@$(PIP) --require-hashes -r locks/dev.lock
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev locks/bench.lock
+	@echo "installing the packages of locks/bench.lock (once)"
+	@$(PIP) --require-hashes -r locks/bench.lock
+	@touch $@
+
+setup: $(VENV)/.dev  ## install everything that work on the project needs
+
+demo: $(VENV)/.runtime  ## a year of a synthetic market with the policy in the loop, a crash, and a report
+	@$(BIN)/stagegate rehearse --demo
+
+test: lint types unit  ## ruff, mypy --strict, import-linter, pytest
+
+check: test  ## the same as CI
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	@$(BIN)/pytest
+
+bench: $(VENV)/.bench  ## speed and memory beside what a user would pick instead
+	@$(BIN)/python -m benchmarks
+
+lock:  ## resolve the locks anew (needs uv on the PATH)
+	@.ci/lock
+
+clean:  ## remove the environment and caches, keep reports
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,1 @@
+"""Prices to positions, fills to a ledger, metrics to facts, facts to a verdict that bounds the next orders."""

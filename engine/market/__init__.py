@@ -1,0 +1,1 @@
+"""Prices and funding: read, downloaded, stored, checked, and a seeded synthetic market."""

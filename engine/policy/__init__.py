@@ -1,0 +1,1 @@
+"""The policy language: read, checked, evaluated by two engines. It imports nothing of trading."""

@@ -1,0 +1,1 @@
+"""Reports: numbers from the ledger to Markdown, HTML with plots, and JSON."""
