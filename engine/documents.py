@@ -25,7 +25,6 @@ MAX_DIGITS = 40
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = {".nan": float("nan"), ".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf")}
-_IMPLICIT = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "timestamp", "str", "merge", "value")}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _TRUES = {"true", "True", "TRUE"}
 _FALSES = {"false", "False", "FALSE"}
@@ -85,7 +84,9 @@ def read_document(path: Path, *, error: type[StagegateError] = ConfigError) -> D
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise error(Problem("no-file", str(path), "there is no such file", "give the path of an existing file")) from None
+        raise error(
+            Problem("no-file", str(path), "there is no such file", "give the path of an existing file")
+        ) from None
     except OSError as failure:
         raise error(Problem("unreadable", str(path), f"cannot be read: {failure.strerror}")) from None
     return parse_document(raw, str(path), error=error)
@@ -116,12 +117,17 @@ def parse_document(raw: bytes, name: str, *, error: type[StagegateError] = Confi
 
 
 def _refuse_before_composing(text: str, name: str, error: type[StagegateError]) -> None:
-    """Refuse aliases and deep nesting while they are still events: a bomb is never expanded."""
+    """Refuse aliases, tags and deep nesting while they are still events: a bomb is never expanded."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         at = f"{name}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise error(Problem("anchor", at, "anchors and aliases are not part of this language", "write the value out"))
+            raise error(
+                Problem("anchor", at, "anchors and aliases are not part of this language", "write the value out")
+            )
+        tag = getattr(event, "tag", None)
+        if tag not in {None, "!"}:
+            raise error(Problem("tag", at, f"the tag `{tag}` is not part of this language", "remove the tag"))
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -135,6 +141,19 @@ def _syntax_problem(failure: yaml.YAMLError, name: str) -> Problem:
     where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
     text = getattr(failure, "problem", None) or str(failure).splitlines()[0]
     return Problem("yaml", where, f"not valid YAML: {text}", "mind the indentation; quote text that holds `: ` or ` #`")
+
+
+def _plain(text: str) -> Any:
+    """Resolve an unquoted scalar by YAML 1.2's core rules."""
+    if text in _NULLS:
+        return None
+    if text in _TRUES or text in _FALSES:
+        return text in _TRUES
+    if text.lower() in _SPECIAL:
+        return _SPECIAL[text.lower()]
+    if _INT.fullmatch(text):
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
 
 
 class _Builder:
@@ -151,14 +170,12 @@ class _Builder:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
-            self._refuse_tag(node, "tag:yaml.org,2002:seq")
             return [self.value(item, (*path, index), depth + 1) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         raise AssertionError(node)
 
     def _mapping(self, node: yaml.MappingNode, path: Key, depth: int) -> dict[str, Any]:
-        self._refuse_tag(node, "tag:yaml.org,2002:map")
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -174,29 +191,12 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         text = str(node.value)
-        if node.style is not None:
-            self._refuse_tag(node, "tag:yaml.org,2002:str")
+        if node.style:  # quoted or a block; the C loader gives a plain scalar the empty style
             return text
-        if node.tag not in _IMPLICIT:
-            self._refuse_tag(node, "tag:yaml.org,2002:str")
-        if text in _NULLS:
-            return None
-        if text in _TRUES or text in _FALSES:
-            return text in _TRUES
-        if text.lower() in _SPECIAL:
-            return _SPECIAL[text.lower()]
-        if _INT.fullmatch(text):
-            if len(text) > MAX_DIGITS:
-                self._problem("number", node, f"a number of {len(text)} digits", f"at most {MAX_DIGITS} digits")
-                return 0
-            return int(text)
-        if _FLOAT.fullmatch(text):
-            return float(text)
-        return text
-
-    def _refuse_tag(self, node: yaml.Node, expected: str) -> None:
-        if node.tag not in {expected, "!", None}:
-            self._problem("tag", node, f"the tag `{node.tag}` is not part of this language", "remove the tag")
+        if len(text) > MAX_DIGITS and _INT.fullmatch(text):
+            self._problem("number", node, f"a number of {len(text)} digits", f"at most {MAX_DIGITS} digits")
+            return 0
+        return _plain(text)
 
     def _problem(self, code: str, node: yaml.Node, problem: str, help_: str = "") -> None:
         where = f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"

@@ -35,7 +35,9 @@ class Problem:
     help: str = ""
 
     def __str__(self) -> str:
-        first = f"{self.where}: error[{self.code}]: {self.problem}" if self.where else f"error[{self.code}]: {self.problem}"
+        first = (
+            f"{self.where}: error[{self.code}]: {self.problem}" if self.where else f"error[{self.code}]: {self.problem}"
+        )
         return f"{first}\n  help: {self.help}" if self.help else first
 
 

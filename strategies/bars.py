@@ -37,5 +37,11 @@ class Bars:
         """Return rows ``start:stop`` (positions, as in a slice) without copying."""
         cut = slice(start, stop)
         return Bars(
-            self.symbol, self.open_time_ms[cut], self.open[cut], self.high[cut], self.low[cut], self.close[cut], self.volume[cut]
+            self.symbol,
+            self.open_time_ms[cut],
+            self.open[cut],
+            self.high[cut],
+            self.low[cut],
+            self.close[cut],
+            self.volume[cut],
         )

@@ -1,0 +1,116 @@
+"""One account's history as columns: marks, sleeves, fills, funding and cash flows.
+
+The facts of a moment are computed from books alone, so a rehearsal that appends hour by hour and a query that reads
+the ledger come to the same facts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.ledger import Ledger
+    from engine.ledger.rows import CashFlow, Fill, FundingPayment
+    from strategies.bars import FloatArray, IntArray
+
+_FIRST_CAPACITY = 1024
+
+
+class AccountBook:
+    """One account, oldest first.
+
+    Attributes:
+        symbols: in the order of the configuration.
+        fills: executions, by time.
+        funding: settlements, by time.
+        flows: cash flows, by time.
+    """
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self.symbols = tuple(symbols)
+        self.fills: list[Fill] = []
+        self.funding: list[FundingPayment] = []
+        self.flows: list[CashFlow] = []
+        self._length = 0
+        self._at_ms: IntArray = np.empty(_FIRST_CAPACITY, np.int64)
+        self._values: FloatArray = np.empty((2 + len(self.symbols), _FIRST_CAPACITY))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def mark(self, at_ms: int, equity_usd: float, nav: float, pnl_usd: Mapping[str, float]) -> None:
+        """Append a mark.
+
+        Args:
+            at_ms: the instant, a bar's close; later than the mark before.
+            equity_usd: the risk equity.
+            nav: NAV per unit.
+            pnl_usd: cumulative net profit of each symbol.
+        """
+        if self._length == len(self._at_ms):
+            self._at_ms = np.concatenate([self._at_ms, np.empty_like(self._at_ms)])
+            self._values = np.concatenate([self._values, np.empty_like(self._values)], axis=1)
+        self._at_ms[self._length] = at_ms
+        self._values[:, self._length] = (equity_usd, nav, *(pnl_usd[symbol] for symbol in self.symbols))
+        self._length += 1
+
+    @property
+    def at_ms(self) -> IntArray:
+        """int64 (n,), the instants of the marks."""
+        return self._at_ms[: self._length]
+
+    @property
+    def equity_usd(self) -> FloatArray:
+        """float64 (n,), the risk equity at each mark."""
+        return self._values[0, : self._length]
+
+    @property
+    def nav(self) -> FloatArray:
+        """float64 (n,), NAV per unit at each mark."""
+        return self._values[1, : self._length]
+
+    def pnl_usd(self, symbol: str) -> FloatArray:
+        """float64 (n,), the cumulative net profit of `symbol` at each mark."""
+        return self._values[2 + self.symbols.index(symbol), : self._length]
+
+    def fills_since(self, from_ms: int) -> list[Fill]:
+        """Return the fills at or after `from_ms`."""
+        return self.fills[bisect_left(self.fills, from_ms, key=lambda fill: fill.at_ms) :]
+
+    def funding_since(self, from_ms: int) -> list[FundingPayment]:
+        """Return the settlements at or after `from_ms`."""
+        return self.funding[bisect_left(self.funding, from_ms, key=lambda payment: payment.at_ms) :]
+
+
+def read_book(ledger: Ledger, account: str, symbols: Sequence[str], at_ms: int) -> AccountBook:
+    """Return the account as the ledger knows it at `at_ms`: marks up to it, what happened before it.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    book = AccountBook(symbols)
+    marks = ledger.marks(account, to_ms=at_ms)
+    sleeves = ledger.sleeve_marks(account, to_ms=at_ms)
+    count = len(marks)
+    book._at_ms = marks.at_ms if count else book._at_ms
+    if count:
+        nothing = np.zeros(count)
+        pnl = [_aligned(sleeves[symbol].at_ms, sleeves[symbol].pnl_usd, marks.at_ms) if symbol in sleeves else nothing
+               for symbol in book.symbols]
+        book._values = np.array([marks.equity_usd, marks.nav, *pnl])
+    book._length = count
+    book.fills = list(ledger.fills(account, to_ms=at_ms))
+    book.funding = list(ledger.funding(account, to_ms=at_ms))
+    book.flows = list(ledger.cash_flows(account, to_ms=at_ms))
+    return book
+
+
+def _aligned(times_ms: IntArray, values: FloatArray, at_ms: IntArray) -> FloatArray:
+    """Return the latest value at or before each instant, 0 before the first."""
+    place = np.searchsorted(times_ms, at_ms, side="right") - 1
+    return np.where(place >= 0, values[np.maximum(place, 0)], 0.0)

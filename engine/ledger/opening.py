@@ -1,0 +1,124 @@
+"""Opening a ledger's file: finding it, refusing what is no ledger, bringing an older schema up to date, copying it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from engine.errors import LedgerError, Problem
+from engine.ledger import schema
+from engine.ledger.faults import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def check_path(path: Path, *, create: bool) -> None:
+    """Refuse a path that cannot be a ledger; make its folder where the ledger is to be created.
+
+    Raises:
+        LedgerError: missing-ledger, cannot-open.
+    """
+    if path.is_dir():
+        raise LedgerError(
+            Problem("cannot-open", str(path), "this is a folder, a ledger is a file", "name a file in it")
+        )
+    if not create and not path.exists():
+        help_ = "check the path; a rehearsal or a first run makes a ledger"
+        raise LedgerError(Problem("missing-ledger", str(path), "there is no ledger here", help_))
+    if create:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"its folder cannot be made: {error.strerror or error}"
+            raise LedgerError(Problem("cannot-open", str(path), problem, "name a folder you may write to")) from error
+
+
+def connect(path: Path, *, create: bool, read_only: bool, busy_timeout_ms: int) -> sqlite3.Connection:
+    """Return a connection in autocommit mode, where transactions begin and end as written."""
+    may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    uri = file_uri(path, create=create, read_only=read_only, may_write=may_write)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000)
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def file_uri(path: Path, *, create: bool, read_only: bool, may_write: bool) -> str:
+    """Return the URI to open.
+
+    A query opens the file writable where it may and forbids itself to write: SQLite's own read-only mode would leave an
+    empty `-wal` and `-shm` beside the ledger. Where the folder is read-only and nobody has the ledger open (no `-wal`),
+    only `immutable` opens it at all.
+    """
+    base = path.resolve().as_uri()
+    if create:
+        return f"{base}?mode=rwc"
+    if may_write or not read_only:
+        return f"{base}?mode=rw"
+    if path.with_name(f"{path.name}-wal").exists():
+        return f"{base}?mode=ro"
+    return f"{base}?mode=ro&immutable=1"
+
+
+def bring_up_to_date(
+    connection: sqlite3.Connection, path: Path, steps: Sequence[schema.Migration], *, create: bool, read_only: bool
+) -> None:
+    """Make or migrate the schema, or say why not; a migration first leaves a checked copy beside the ledger.
+
+    Raises:
+        LedgerError: not-a-ledger, schema-newer, schema-older.
+    """
+    newest = steps[-1].number
+    number = 0 if create and schema.is_empty(connection) else schema.schema_number(connection)
+    if number is None:
+        help_ = "check the path; nothing was changed"
+        raise LedgerError(Problem("not-a-ledger", str(path), "this database is not a stagegate ledger", help_))
+    if number > newest:
+        problem = f"its schema is number {number}, this version knows up to {newest}"
+        raise LedgerError(Problem("schema-newer", str(path), problem, "update stagegate; nothing was changed"))
+    if read_only:
+        if number < newest:
+            problem = f"its schema is number {number}, this version reads {newest}"
+            help_ = "run a command that writes once: it leaves a copy beside the ledger, then migrates it"
+            raise LedgerError(Problem("schema-older", str(path), problem, help_))
+        return
+    use_wal(connection, path)
+    if 0 < number < newest:
+        copy(connection, path, path.with_name(f"{path.name}.schema-{number}.backup"))
+    if number < newest:
+        schema.migrate(connection, steps)
+
+
+def use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    """Switch to write-ahead logging, so that readers never wait for the writer.
+
+    Raises:
+        LedgerError: no-wal, on a file system without shared memory.
+    """
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        help_ = "put the ledger on a local disk"
+        raise LedgerError(Problem("no-wal", str(path), f"write-ahead logging is refused here (`{mode}`)", help_))
+
+
+def copy(connection: sqlite3.Connection, source: Path, target: Path) -> None:
+    """Copy an open ledger to `target` through SQLite's backup API; the copy is checked before it takes its name.
+
+    Raises:
+        LedgerError: corrupt (the copy fails its check), or as `in_words`.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    with in_words(target), closing(sqlite3.connect(partial, isolation_level=None)) as into:
+        connection.backup(into)
+        into.execute("PRAGMA journal_mode = DELETE")
+        damage = [row[0] for row in into.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    if damage:
+        partial.unlink()
+        help_ = "restore an older backup; the ledger was left as it is"
+        raise LedgerError([Problem("corrupt", str(source), text, help_) for text in damage])
+    partial.replace(target)

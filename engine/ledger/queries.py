@@ -1,0 +1,198 @@
+"""What can be asked of a ledger. Plain sqlite3 and NumPy; no pandas.
+
+States are cut inclusively (`from_ms <= at_ms <= to_ms`): the mark of an instant belongs to it. Happenings (fills,
+funding, cash flows) are cut half-open (`from_ms <= at_ms < to_ms`): what happens at an instant comes after its mark, so
+a verdict at `to_ms` has not seen it. A bound that is None is open.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from engine.ledger.faults import in_words
+from engine.ledger.rows import (
+    CashFlow,
+    Event,
+    FactsSnapshot,
+    Fill,
+    FundingPayment,
+    Mark,
+    Marks,
+    Row,
+    SleeveMark,
+    SleeveMarks,
+    StoredDocument,
+    VerdictRecord,
+)
+from engine.ledger.tables import TABLES
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from strategies.bars import FloatArray, IntArray
+
+RowT = TypeVar("RowT", bound=Row)
+
+_ALWAYS = sys.maxsize  # SQLite's largest integer
+_NEVER = -sys.maxsize - 1
+
+
+class LedgerReader:
+    """The reading half of a ledger; every method raises LedgerError where the file cannot be read."""
+
+    path: Path
+    _connection: sqlite3.Connection
+
+    def meta(self) -> dict[str, str]:
+        """Return what is known of the ledger itself: kind, created_at_ms, seed, source, stage and the like."""
+        return dict(self._rows("SELECT key, value FROM meta"))
+
+    def marks(self, account: str, from_ms: int | None = None, to_ms: int | None = None) -> Marks:
+        """Return the account's marks in ``[from_ms, to_ms]``, oldest first."""
+        rows = self._rows(
+            "SELECT at_ms, equity_usd, nav, units, exposure, cap_usd, gross_usd, estimated_marks FROM marks "
+            "WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY at_ms",
+            (account, *_bounds(from_ms, to_ms)),
+        )
+        at_ms, equity, nav, units, exposure, cap, gross, estimated = zip(*rows, strict=True) if rows else [()] * 8
+        return Marks(
+            at_ms=_ints(at_ms),
+            equity_usd=_reals(equity),
+            nav=_reals(nav),
+            units=_reals(units),
+            exposure=_reals(exposure),
+            cap_usd=_reals(cap),
+            gross_usd=_reals(gross),
+            estimated_marks=_ints(estimated),
+        )
+
+    def last_mark(self, account: str, at_ms: int | None = None) -> Mark | None:
+        """Return the latest mark at or before `at_ms` (of all: None); None where there is none."""
+        found = self._read(Mark, "account = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1", (account, _upper(at_ms)))
+        return found[0] if found else None
+
+    def symbols(self, account: str) -> tuple[str, ...]:
+        """Return the symbols that have sleeve marks, sorted."""
+        rows = self._rows("SELECT DISTINCT symbol FROM sleeve_marks WHERE account = ? ORDER BY symbol", (account,))
+        return tuple(row[0] for row in rows)
+
+    def sleeve_marks(
+        self, account: str, from_ms: int | None = None, to_ms: int | None = None
+    ) -> dict[str, SleeveMarks]:
+        """Return each symbol's marks in ``[from_ms, to_ms]``, oldest first; symbols without any are absent."""
+        rows = self._rows(
+            "SELECT symbol, at_ms, qty, mark_price, pnl_usd, position FROM sleeve_marks "
+            "WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY at_ms",
+            (account, *_bounds(from_ms, to_ms)),
+        )
+        by_symbol: dict[str, list[tuple[Any, ...]]] = {}
+        for symbol, *values in rows:
+            by_symbol.setdefault(symbol, []).append(tuple(values))
+        return {symbol: _sleeve_columns(values) for symbol, values in sorted(by_symbol.items())}
+
+    def last_sleeve_marks(self, account: str, at_ms: int | None = None) -> tuple[SleeveMark, ...]:
+        """Return every symbol's mark of the latest instant at or before `at_ms`, sorted by symbol."""
+        latest = "SELECT max(at_ms) FROM sleeve_marks WHERE account = ?1 AND at_ms <= ?2"
+        where = f"account = ?1 AND at_ms = ({latest}) ORDER BY symbol"
+        return self._read(SleeveMark, where, (account, _upper(at_ms)))
+
+    def fills(self, account: str, from_ms: int | None = None, to_ms: int | None = None) -> tuple[Fill, ...]:
+        """Return the account's fills in ``[from_ms, to_ms)``, oldest first, then as appended."""
+        return self._happened(Fill, account, from_ms, to_ms)
+
+    def funding(self, account: str, from_ms: int | None = None, to_ms: int | None = None) -> tuple[FundingPayment, ...]:
+        """Return the account's funding settlements in ``[from_ms, to_ms)``, oldest first, then as appended."""
+        return self._happened(FundingPayment, account, from_ms, to_ms)
+
+    def cash_flows(self, account: str, from_ms: int | None = None, to_ms: int | None = None) -> tuple[CashFlow, ...]:
+        """Return the account's cash flows in ``[from_ms, to_ms)``, oldest first, then as appended."""
+        return self._happened(CashFlow, account, from_ms, to_ms)
+
+    def facts_at(self, at_ms: int | None = None) -> FactsSnapshot | None:
+        """Return the latest snapshot of facts at or before `at_ms`; None where there is none."""
+        found = self._read(FactsSnapshot, "at_ms <= ? ORDER BY at_ms DESC LIMIT 1", (_upper(at_ms),))
+        return found[0] if found else None
+
+    def day_closes(self, days: int, at_ms: int | None = None) -> tuple[FactsSnapshot, ...]:
+        """Return the last `days` day-close snapshots at or before `at_ms`, oldest first; a missing day is absent."""
+        where = "day_close = 1 AND at_ms <= ? ORDER BY at_ms DESC LIMIT ?"
+        return self._read(FactsSnapshot, where, (_upper(at_ms), days))[::-1]
+
+    def verdict(self, verdict_id: str) -> VerdictRecord | None:
+        """Return the verdict with this id; None where there is none."""
+        found = self._read(VerdictRecord, "verdict_id = ?", (verdict_id,))
+        return found[0] if found else None
+
+    def verdicts(
+        self,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        *,
+        policy: str | None = None,
+        last: int | None = None,
+    ) -> tuple[VerdictRecord, ...]:
+        """Return the log of verdicts in ``[from_ms, to_ms]``, oldest first; with `last`, only the latest so many."""
+        where = "at_ms BETWEEN ? AND ? AND (?3 IS NULL OR policy = ?3) ORDER BY at_ms DESC, rowid DESC LIMIT ?4"
+        limit = -1 if last is None else last
+        return self._read(VerdictRecord, where, (*_bounds(from_ms, to_ms), policy, limit))[::-1]
+
+    def latest_verdict(self, at_ms: int | None = None, *, policy: str | None = None) -> VerdictRecord | None:
+        """Return the last verdict at or before `at_ms`; None where there is none."""
+        found = self.verdicts(to_ms=at_ms, policy=policy, last=1)
+        return found[0] if found else None
+
+    def document(self, sha256: str) -> StoredDocument | None:
+        """Return the document with this hash; None where it was never stored."""
+        found = self._read(StoredDocument, "sha256 = ?", (sha256,))
+        return found[0] if found else None
+
+    def events(
+        self, kind: str | None = None, from_ms: int | None = None, to_ms: int | None = None
+    ) -> tuple[Event, ...]:
+        """Return events of this kind (None: of any) in ``[from_ms, to_ms]``, oldest first, then as appended."""
+        where = "at_ms BETWEEN ?1 AND ?2 AND (?3 IS NULL OR kind = ?3) ORDER BY at_ms, rowid"
+        return self._read(Event, where, (*_bounds(from_ms, to_ms), kind))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of every table of data."""
+        names = sorted(table.name for table in TABLES.values())
+        return {name: self._rows(f"SELECT count(*) FROM {name}")[0][0] for name in names}  # noqa: S608 - own names only
+
+    def _happened(self, kind: type[RowT], account: str, from_ms: int | None, to_ms: int | None) -> tuple[RowT, ...]:
+        where = "account = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms, rowid"
+        return self._read(kind, where, (account, *_bounds(from_ms, to_ms)))
+
+    def _read(self, kind: type[RowT], where: str, parameters: Sequence[Any]) -> tuple[RowT, ...]:
+        table = TABLES[kind]
+        sql = f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {where}"  # noqa: S608 - own names only
+        return tuple(table.from_sql(row) for row in self._rows(sql, parameters))
+
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with in_words(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+
+def _upper(at_ms: int | None) -> int:
+    return _ALWAYS if at_ms is None else int(at_ms)
+
+
+def _bounds(from_ms: int | None, to_ms: int | None) -> tuple[int, int]:
+    return _NEVER if from_ms is None else int(from_ms), _upper(to_ms)
+
+
+def _ints(values: Sequence[int]) -> IntArray:
+    return np.array(values, dtype=np.int64)
+
+
+def _reals(values: Sequence[float | None]) -> FloatArray:
+    return np.array(values, dtype=np.float64)
+
+
+def _sleeve_columns(rows: list[tuple[Any, ...]]) -> SleeveMarks:
+    at_ms, qty, mark_price, pnl_usd, position = zip(*rows, strict=True)
+    return SleeveMarks(_ints(at_ms), _reals(qty), _reals(mark_price), _reals(pnl_usd), _reals(position))

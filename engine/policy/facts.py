@@ -1,0 +1,94 @@
+"""Posted facts: a value with a status and an age. Only a fact that is `ok` has a value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from engine.policy.model import FLAG, ONE_OF, FactSpec, Vocabulary
+from engine.policy.quantity import to_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Status = Literal["ok", "young", "stale", "missing", "invalid"]
+Value = float | int | str | bool | None
+
+OK: Status = "ok"
+YOUNG: Status = "young"
+STALE: Status = "stale"
+MISSING: Status = "missing"
+INVALID: Status = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact as it is posted.
+
+    Attributes:
+        name: of the vocabulary.
+        value: in the vocabulary's unit (percent: 12.0 is 12 %); None unless `status` is ``ok``.
+        status: ``ok``, ``young`` (not enough history yet), ``stale``, ``missing`` or ``invalid``.
+        as_of_ms: the moment the value describes.
+    """
+
+    name: str
+    value: Value
+    status: Status
+    as_of_ms: int
+
+
+Facts = Mapping[str, Fact]
+
+
+def validated(fact: Fact, spec: FactSpec, now_ms: int) -> Fact:
+    """Return `fact` as it may be used at `now_ms`.
+
+    A value of the wrong type, NaN, infinite, out of range or from the future is ``invalid``; one older than the
+    vocabulary's `max_age` is ``stale``. Whatever is not ``ok`` loses its value.
+    """
+    if fact.status != OK:
+        return fact if fact.value is None else Fact(fact.name, None, fact.status, fact.as_of_ms)
+    if in_steps(fact, spec) is None or fact.as_of_ms > now_ms:
+        return Fact(fact.name, None, INVALID, fact.as_of_ms)
+    if now_ms - fact.as_of_ms > spec.max_age_ms:
+        return Fact(fact.name, None, STALE, fact.as_of_ms)
+    return fact
+
+
+def validated_all(facts: Iterable[Fact], vocabulary: Vocabulary, now_ms: int) -> dict[str, Fact]:
+    """Return every fact of the vocabulary, in its order: validated, or ``missing`` where none was posted.
+
+    Facts that the vocabulary does not know are left out: no rule can read them.
+    """
+    posted = {fact.name: fact for fact in facts}
+    return {
+        name: validated(posted[name], spec, now_ms) if name in posted else Fact(name, None, MISSING, now_ms)
+        for name, spec in vocabulary.facts.items()
+    }
+
+
+def in_steps(fact: Fact | None, spec: FactSpec) -> int | None:
+    """Return the value in whole steps of the resolution, or None where there is none that may be used.
+
+    Total: any value of any type gives a number inside the range, or None.
+    """
+    if fact is None or fact.status != OK:
+        return None
+    value = fact.value
+    if spec.unit == FLAG:
+        return int(value) if isinstance(value, bool) else None
+    if spec.unit == ONE_OF:
+        return spec.choices.index(value) if isinstance(value, str) and value in spec.choices else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if not spec.low * spec.step - spec.step <= value <= spec.high * spec.step + spec.step:
+        return None
+    if spec.unit == "count" and value != int(value):
+        return None
+    steps = to_steps(value, spec)
+    return steps if spec.low <= steps <= spec.high else None

@@ -1,0 +1,111 @@
+"""One rule or condition in words: its value, how far off its threshold is, and what that distance is worth in money."""
+
+from __future__ import annotations
+
+import re
+
+from engine.metrics.returns import sharpe_standard_error
+from engine.reports.numbers import comparison, count, number, points, usd, with_unit
+from engine.reports.numbers import threshold as edge_of
+from engine.reports.verdicts import TRUE, Condition, Rule, Verdict, exact
+
+_HUNDRED = 100
+_SHARPE = re.compile(r"sharpe_(\d+)d")
+_OF_PEAK = re.compile(r"drawdown|max_drawdown\w*")
+_OF_START = re.compile(r"return_\w+")
+_TEST = re.compile(r"(<=|>=|!=|<|>|=)(.*)")
+_OPPOSITE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "!=": "="}
+
+
+def sentence(verdict: Verdict) -> str:
+    """Return the reason in one sentence: what fired for the outcome, its value against its threshold."""
+    rules = verdict.decisive or verdict.minor
+    if not rules:
+        return "no rule asks for anything else"
+    first = rules[0]
+    facts = ", ".join(f"{value_text(condition)} {comparison(condition.test)}" for condition in telling(first))
+    text = ": ".join(part for part in (first.because or first.id, facts) if part)
+    return f"{text} (and {count(len(rules) - 1, 'more rule')})" if len(rules) > 1 else text
+
+
+def sharpe_error(fact: str, value: float) -> float | None:
+    """Return the standard error of an annualised Sharpe ratio (Lo 2002); None where `fact` is not a rolling Sharpe.
+
+    Args:
+        fact: such as ``sharpe_20d``; its number is the count of daily returns.
+        value: the annualised ratio.
+
+    >>> round(sharpe_error("sharpe_20d", -1.12), 1)
+    4.3
+    """
+    match = _SHARPE.fullmatch(fact)
+    return None if match is None else sharpe_standard_error(value, int(match[1]))
+
+
+def value_text(condition: Condition) -> str:
+    """Return the fact with its value and unit; a Sharpe ratio with its standard error."""
+    if condition.value is None:
+        return f"{condition.fact} unknown"
+    text = f"{condition.fact} {with_unit(condition.value, condition.unit, apart_from=condition.test)}"
+    value = exact(condition.value)
+    error = None if value is None else sharpe_error(condition.fact, float(value))
+    return text if error is None else f"{text} (±{number(error, 1)})"
+
+
+def telling(rule: Rule) -> tuple[Condition, ...]:
+    """Return the conditions that made a rule fire: the true ones, or all where truth came from elsewhere."""
+    true = tuple(condition for condition in rule.conditions if condition.truth == TRUE)
+    return true or rule.conditions
+
+
+def streak_text(rule: Rule) -> str:
+    """Return ``2 of 4 days``; empty for a rule without a streak."""
+    return f"{rule.streak.days} of {count(rule.streak.needed, 'day')}" if rule.streak else ""
+
+
+def margin_text(condition: Condition) -> str:
+    """Return the distance to the threshold in the fact's own unit; empty where there is none."""
+    return points(condition.margin, condition.unit) if exact(condition.margin) is not None else ""
+
+
+def distance_text(condition: Condition, verdict: Verdict) -> str:
+    """Return where a condition turns true, and how far that is, in points and in money."""
+    money = _money(condition, verdict)
+    far = ", ".join(part for part in (margin_text(condition), "" if money is None else usd(money, 0)) if part)
+    text = f"{condition.fact} {comparison(condition.test)}"
+    return f"{text} ({far})" if far else text
+
+
+def way_back_text(condition: Condition) -> str:
+    """Return what the fact must show for a true condition to end.
+
+    >>> way_back_text(Condition("drawdown", "10.4", "percent", "> 10%", "TRUE", "0.4"))
+    'drawdown ≤ 10 % (0.4 points)'
+    """
+    match = _TEST.fullmatch(condition.test.strip())
+    test = comparison(_OPPOSITE[match[1]] + match[2]) if match else f"no longer {condition.test}"
+    far = margin_text(condition)
+    return f"{condition.fact} {test} ({far})" if far else f"{condition.fact} {test}"
+
+
+def nearness(condition: Condition) -> float:
+    """Return the margin as a share of the threshold (or of the value where that is larger), to compare unlike facts."""
+    margin, value, edge = exact(condition.margin), exact(condition.value), edge_of(condition.test)
+    if margin is None:
+        return 1.0
+    scale = max((abs(part) for part in (edge, value) if part is not None), default=None)
+    return float(abs(margin) / scale) if scale else 1.0
+
+
+def _money(condition: Condition, verdict: Verdict) -> float | None:
+    """Return what a margin in points is worth at the present equity; None where points are not of the equity."""
+    margin, value = exact(condition.margin), exact(condition.value)
+    if margin is None or value is None or verdict.equity_usd is None:
+        return None
+    if _OF_PEAK.fullmatch(condition.fact):
+        base = verdict.equity_usd / (1 - float(value) / _HUNDRED) if value < _HUNDRED else None
+    elif _OF_START.fullmatch(condition.fact):
+        base = verdict.equity_usd / (1 + float(value) / _HUNDRED) if value > -_HUNDRED else None
+    else:
+        return None
+    return None if base is None else abs(float(margin)) / _HUNDRED * base

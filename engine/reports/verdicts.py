@@ -1,0 +1,208 @@
+"""A recorded verdict as a reader sees it: parsed from its canonical JSON, with nothing decided again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import LedgerError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TRUE = "TRUE"
+FALSE = "FALSE"
+UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One comparison of a rule: `value` is None where the fact is unknown, `margin` is how far off the threshold is."""
+
+    fact: str
+    value: str | None
+    unit: str
+    test: str
+    truth: str
+    margin: str | None
+
+
+@dataclass(frozen=True)
+class Streak:
+    """How many complete UTC days in a row a rule's condition has held, of the days it needs."""
+
+    days: int
+    needed: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the policy as the verdict judged it."""
+
+    id: str
+    outcome: str
+    truth: str
+    refs: tuple[str, ...]
+    because: str
+    conditions: tuple[Condition, ...]
+    streak: Streak | None
+
+    @property
+    def failing(self) -> tuple[Condition, ...]:
+        """The conditions that are not true."""
+        return tuple(condition for condition in self.conditions if condition.truth != TRUE)
+
+
+@dataclass(frozen=True)
+class UnknownFact:
+    """A fact that had no value, and why: young, stale, missing or invalid."""
+
+    fact: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one verdict says.
+
+    Attributes:
+        verdict_id: such as ``V20221109-1400-action``.
+        at_ms: the instant it was given for, UTC milliseconds.
+        outcome: one of the policy's outcomes.
+        fired: ids of the rules that fired, in the policy's order.
+        agree: whether both engines fired the same rules.
+        fault: what went wrong with an engine; None where nothing did.
+        rules: every rule that was judged.
+        bands: fact -> green, yellow, red or unknown.
+        effects: the outcome's effects as the policy declares them.
+        exposure: the multiplier in force when the verdict was given, before its effects.
+    """
+
+    verdict_id: str
+    at_ms: int
+    policy: str
+    outcome: str
+    fired: tuple[str, ...]
+    agree: bool
+    fault: str | None
+    rules: tuple[Rule, ...]
+    bands: Mapping[str, str]
+    unknown: tuple[UnknownFact, ...]
+    effects: Mapping[str, Any]
+    flags: tuple[str, ...]
+    hashes: Mapping[str, str]
+    engine_version: str
+    stage: int | None
+    exposure: float | None
+    cap_usd: float | None
+    equity_usd: float | None
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """Return the rule of this id, if it was judged."""
+        return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+    @property
+    def decisive(self) -> tuple[Rule, ...]:
+        """The fired rules that asked for the verdict's outcome, in the policy's order."""
+        fired = set(self.fired)
+        return tuple(rule for rule in self.rules if rule.id in fired and rule.outcome == self.outcome)
+
+    @property
+    def minor(self) -> tuple[Rule, ...]:
+        """The fired rules that asked for another outcome than the one that won."""
+        fired = set(self.fired)
+        return tuple(rule for rule in self.rules if rule.id in fired and rule.outcome != self.outcome)
+
+
+def parse_verdict(document: str | Mapping[str, Any]) -> Verdict:
+    """Return the verdict of a canonical JSON document.
+
+    Args:
+        document: the text as recorded, or the mapping it parses to.
+
+    Raises:
+        LedgerError: the document is no JSON object, or lacks a part.
+    """
+    try:
+        data = json.loads(document) if isinstance(document, str) else document
+        return _verdict(data)
+    except (ValueError, KeyError, TypeError, AttributeError) as failure:
+        detail = (
+            f"it has no `{failure.args[0]}`" if isinstance(failure, KeyError) else "it is not of this version's form"
+        )
+        raise LedgerError(
+            Problem(
+                "verdict-document",
+                "verdicts",
+                f"a recorded verdict cannot be read: {detail}",
+                "read the ledger with the version that wrote it, or restore it from a backup",
+            )
+        ) from None
+
+
+def _verdict(data: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        verdict_id=str(data["verdict_id"]),
+        at_ms=int(data["at_ms"]),
+        policy=str(data["policy"]),
+        outcome=str(data["outcome"]),
+        fired=tuple(map(str, data["fired"])),
+        agree=bool(data["agree"]),
+        fault=None if data.get("fault") is None else str(data["fault"]),
+        rules=tuple(_rule(rule) for rule in data["rules"]),
+        bands={str(fact): str(band) for fact, band in data["bands"].items()},
+        unknown=tuple(UnknownFact(str(item["fact"]), str(item["status"])) for item in data["unknown"]),
+        effects=dict(data["effects"]),
+        flags=tuple(map(str, data.get("flags", ()))),
+        hashes={str(kind): str(sha256) for kind, sha256 in data["hashes"].items()},
+        engine_version=str(data.get("engine_version", "")),
+        stage=None if data.get("stage") is None else int(data["stage"]),
+        exposure=_real(data.get("exposure")),
+        cap_usd=_real(data.get("cap_usd")),
+        equity_usd=_real(data.get("equity_usd")),
+    )
+
+
+def _rule(data: Mapping[str, Any]) -> Rule:
+    streak = data.get("streak")
+    return Rule(
+        id=str(data["id"]),
+        outcome=str(data["outcome"]),
+        truth=str(data["truth"]),
+        refs=tuple(map(str, data.get("refs", ()))),
+        because=str(data.get("because", "")),
+        conditions=tuple(_condition(condition) for condition in data["conditions"]),
+        streak=None if streak is None else Streak(int(streak["days"]), int(streak["needed"])),
+    )
+
+
+def _condition(data: Mapping[str, Any]) -> Condition:
+    return Condition(
+        fact=str(data["fact"]),
+        value=_text(data.get("value")),
+        unit=str(data.get("unit", "")),
+        test=str(data["test"]),
+        truth=str(data["truth"]),
+        margin=_text(data.get("margin")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _real(value: object) -> float | None:
+    return None if value is None else float(str(value))
+
+
+def exact(text: str | None) -> Decimal | None:
+    """Return a decimal text as a number; None where it is absent or a word."""
+    if text is None:
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None

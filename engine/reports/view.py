@@ -1,0 +1,197 @@
+"""A ledger as a report sees it: read once, up to one instant, and nothing after that instant exists."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.clock import DAY_MS
+from engine.errors import LedgerError, Problem
+from engine.reports.days import DayVerdict, verdict_days
+from engine.reports.policy_view import (
+    ConfigView,
+    PolicyView,
+    recorded_config,
+    recorded_policy,
+    recorded_release,
+)
+from engine.reports.verdicts import Verdict, parse_verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from engine.ledger import (
+        CashFlow,
+        Event,
+        FactsSnapshot,
+        Fill,
+        FundingPayment,
+        Marks,
+        SleeveMarks,
+    )
+    from engine.ledger.queries import LedgerReader
+
+RISK = "risk"
+SHADOW = "shadow"
+OK = "ok"
+_ALL_DAYS = 1_000_000
+
+
+@dataclass(frozen=True)
+class FactValue:
+    """One fact of a snapshot; `value` is None unless `status` is ok."""
+
+    value: float | str | bool | None
+    status: str
+    as_of_ms: int
+
+
+@dataclass(frozen=True)
+class FactDay:
+    """All facts at one instant."""
+
+    at_ms: int
+    facts: Mapping[str, FactValue]
+
+    def number(self, name: str) -> float | None:
+        """Return a fact's number; None where it is unknown, absent or a word."""
+        fact = self.facts.get(name)
+        if fact is None or isinstance(fact.value, str | bool) or fact.value is None:
+            return None
+        return float(fact.value)
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """The facts without a value, with their status."""
+        return {name: fact.status for name, fact in self.facts.items() if fact.status != OK}
+
+
+@dataclass(frozen=True)
+class LedgerView:
+    """Everything a report needs of a ledger.
+
+    Attributes:
+        path: the ledger's file.
+        meta: what is known of the ledger itself.
+        now_ms: the last mark, or the instant that was asked for; 0 for a ledger without marks.
+        risk: marks of the account with the policy in the loop.
+        shadow: marks of the account at exposure 1 without a policy.
+        sleeves: symbol -> sleeve marks of the risk account.
+        fills: of the risk account, oldest first, as are `funding` and `flows`.
+        facts: snapshots at the ends of complete UTC days, oldest first.
+        latest_facts: the newest snapshot of all; None where there is none.
+        verdicts: of the policy that the last verdict used, oldest first.
+        days: the most severe verdict of each day, oldest first.
+        events: of every kind, oldest first.
+        policy: the last verdict's policy.
+        config: the last verdict's configuration.
+        release: the bundle's name, empty where not known.
+    """
+
+    path: Path
+    meta: Mapping[str, str]
+    now_ms: int
+    risk: Marks
+    shadow: Marks
+    sleeves: Mapping[str, SleeveMarks]
+    fills: tuple[Fill, ...]
+    funding: tuple[FundingPayment, ...]
+    flows: tuple[CashFlow, ...]
+    facts: tuple[FactDay, ...]
+    latest_facts: FactDay | None
+    verdicts: tuple[Verdict, ...]
+    days: tuple[DayVerdict, ...]
+    events: tuple[Event, ...]
+    policy: PolicyView
+    config: ConfigView
+    release: str
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The last verdict."""
+        return self.verdicts[-1] if self.verdicts else None
+
+    @property
+    def from_ms(self) -> int:
+        """The first mark; 0 for a ledger without marks."""
+        return int(self.risk.at_ms[0]) if len(self.risk) else 0
+
+    @property
+    def complete_days(self) -> int:
+        """How many UTC days lie whole between the first mark and now."""
+        return max(0, self.now_ms // DAY_MS - -(-self.from_ms // DAY_MS))
+
+    def of_kind(self, kind: str) -> tuple[Event, ...]:
+        """Return the events of one kind, oldest first."""
+        return tuple(event for event in self.events if event.kind == kind)
+
+
+def read_view(reader: LedgerReader, at_ms: int | None = None) -> LedgerView:
+    """Return the ledger as it stood at `at_ms`.
+
+    Args:
+        reader: an open ledger.
+        at_ms: UTC milliseconds; None is the last mark (on a rehearsal's ledger "now" is its last mark).
+
+    Raises:
+        LedgerError: the ledger cannot be read, or a recorded document is not of its form.
+    """
+    last = reader.last_mark(RISK, at_ms)
+    now_ms = at_ms if at_ms is not None else (last.at_ms if last else 0)
+    newest = reader.latest_verdict(now_ms)
+    records = reader.verdicts(to_ms=now_ms, policy=newest.policy) if newest else ()
+    verdicts = tuple(parse_verdict(record.document) for record in records)
+    hashes = verdicts[-1].hashes if verdicts else {}
+    policy = recorded_policy(reader, hashes)
+    snapshot = reader.facts_at(now_ms)
+    return LedgerView(
+        path=reader.path,
+        meta=reader.meta(),
+        now_ms=now_ms,
+        risk=reader.marks(RISK, to_ms=now_ms),
+        shadow=reader.marks(SHADOW, to_ms=now_ms),
+        sleeves=reader.sleeve_marks(RISK, to_ms=now_ms),
+        fills=reader.fills(RISK, to_ms=now_ms),
+        funding=reader.funding(RISK, to_ms=now_ms),
+        flows=reader.cash_flows(RISK, to_ms=now_ms),
+        facts=tuple(fact_day(each) for each in reader.day_closes(_ALL_DAYS, now_ms)),
+        latest_facts=None if snapshot is None else fact_day(snapshot),
+        verdicts=verdicts,
+        days=verdict_days(verdicts, policy.severity),
+        events=reader.events(to_ms=now_ms),
+        policy=policy,
+        config=recorded_config(reader, hashes),
+        release=recorded_release(reader, hashes),
+    )
+
+
+def fact_day(snapshot: FactsSnapshot) -> FactDay:
+    """Return a recorded snapshot's facts.
+
+    Raises:
+        LedgerError: the document is not ``{name: [value, status, as_of_ms]}``.
+    """
+    try:
+        data: dict[str, Any] = json.loads(snapshot.document)
+        facts = {name: FactValue(value, str(status), int(as_of)) for name, (value, status, as_of) in data.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise LedgerError(
+            Problem(
+                "facts-document",
+                "facts",
+                "recorded facts cannot be read: they are not of this version's form",
+                "read the ledger with the version that wrote it, or restore it from a backup",
+            )
+        ) from None
+    return FactDay(snapshot.at_ms, facts)
+
+
+def details(event: Event) -> Mapping[str, Any]:
+    """Return an event's details; empty where its document is no JSON object."""
+    try:
+        data = json.loads(event.document)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
