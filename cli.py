@@ -16,7 +16,7 @@ import typer
 from engine.errors import Problem, StagegateError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 CONFIG = Path("config/prod_candidate_R1.yaml")
 RULES = Path("config/prod_scale_rules_R1.yaml")
@@ -106,8 +106,20 @@ def _show(renderable: Any) -> None:
     Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(renderable)
 
 
-def _show_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+def _output(value: Any, render: Callable[[Any], Any], as_json: bool) -> None:
+    """Print a value: one JSON document, or as people read it."""
+    if as_json:
+        from engine.reports.plain import plain
+
+        print(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    _show(render(value))
+
+
+def _typed(context: typer.Context) -> list[str]:
+    """Return the command line of this command as it was typed."""
+    del context
+    return sys.argv[1:]
 
 
 def _time(text: str | None, option: str) -> int | None:
@@ -135,6 +147,184 @@ def root(
 ) -> None:
     """Policies as code for a live crypto strategy: metrics, facts, verdicts, and the orders they bound."""
     del version, debug
+
+
+@data_app.command("import")
+def data_import(
+    files: Annotated[list[Path], typer.Argument(help="CSV files, gzipped or not.")],
+    db: DbOption = MARKET,
+    as_json: JsonOption = False,
+) -> None:
+    """Read prices and funding from CSV files into the store; importing a file again changes nothing.
+
+    Example: stagegate data import klines/*.csv.gz klines_mark/*.csv.gz funding/*.csv
+    """
+    from engine.market.imports import import_files
+    from engine.reports.terminal import import_table, progress_bar
+
+    with progress_bar("importing") as advance:
+        summary = import_files(db, files, advance)
+    _output(summary, import_table, as_json)
+
+
+@data_app.command("download")
+def data_download(config: ConfigOption = CONFIG, db: DbOption = MARKET, as_json: JsonOption = False) -> None:
+    """Download what is missing of prices, mark prices and funding from the venue; it may be interrupted and run again.
+
+    Example: stagegate data download -c config/prod_candidate_R1.yaml
+    """
+    from engine.clock import SystemClock
+    from engine.config import load_config
+    from engine.market.download import download
+    from engine.reports.terminal import download_table, progress_bar
+
+    settings = load_config(config)
+    with progress_bar("downloading") as advance:
+        summary = download(db, settings.market.symbols, settings.market.start_ms, SystemClock(), advance)
+    _output(summary, download_table, as_json)
+
+
+@data_app.command("check")
+def data_check(
+    data: Annotated[Path, typer.Argument(help="A market store, or a folder of CSV files.")] = MARKET,
+    config: ConfigOption = CONFIG,
+    klines: KlinesOption = "klines",
+    as_json: JsonOption = False,
+) -> None:
+    """Look for gaps, impossible bars, wicks far from the mark price, and changes of the funding interval.
+
+    Example: stagegate data check state/market.db --json
+    """
+    from engine.config import load_config
+    from engine.market.imports import open_market
+    from engine.market.quality import check
+    from engine.reports.terminal import quality_table
+
+    market = open_market(data, load_config(config).market.symbols, klines=klines)
+    _output(check(market), quality_table, as_json)
+
+
+@app.command()
+def rehearse(
+    context: typer.Context,
+    seed: Annotated[int, typer.Option(help="Of the synthetic market.")] = 7,
+    data: Annotated[Path | None, typer.Option("--data", help="Recorded prices: a folder or a market store.")] = None,
+    klines: KlinesOption = "klines",
+    from_: FromOption = None,
+    to: ToOption = None,
+    stage: Annotated[int, typer.Option(help="The stage to begin at.")] = 3,
+    approve: Annotated[str, typer.Option(help="Who approves: all (a day later), none, or a script.")] = "all",
+    out: Annotated[Path | None, typer.Option("--out", help="The folder of ledger and report.")] = None,
+    config: ConfigOption = CONFIG,
+    rules: RulesOption = RULES,
+    as_json: JsonOption = False,
+) -> None:
+    """Run R1 bar by bar on a simulated clock with the policy in the loop, and write a report.
+
+    Examples:
+
+    stagegate rehearse --seed 7
+
+    stagegate rehearse --data ../shared/data --from 2022-03-01 --to 2023-03-01
+    """
+    from engine.rehearsal.run import RehearsalRequest, default_folder, rehearse
+    from engine.reports.terminal import rehearsal_progress, rehearsal_summary
+
+    from_ms, to_ms = _time(from_, "--from"), _time(to, "--to")
+    folder = out or default_folder(seed, data, from_ms, to_ms)
+    command = f"stagegate {' '.join(_typed(context))}"
+    request = RehearsalRequest(config, rules, folder, seed, data, klines, from_ms, to_ms, stage, approve, command)
+    with rehearsal_progress() as advance:
+        done = rehearse(request, advance)
+    _output(done, rehearsal_summary, as_json)
+
+
+@verdict_app.callback(invoke_without_command=True)
+def verdict(
+    context: typer.Context,
+    at: Annotated[str | None, typer.Option("--at", help="The moment, UTC; now if absent.")] = None,
+    why: Annotated[bool, typer.Option("--why", help="Every reason, and how far it is to the next outcome.")] = False,
+    ledger: LedgerOption = LEDGER,
+    rules: RulesOption = RULES,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the verdict now, or at a moment of the past; the exit code is the policy's (0 KEEP, 10, 20, 30).
+
+    Example: stagegate verdict --why --ledger reports/demo/ledger.db
+    """
+    if context.invoked_subcommand:
+        return
+    from engine.clock import SystemClock
+    from engine.inquiry import verdict_at
+    from engine.reports.terminal import verdict_text
+
+    answer = verdict_at(ledger, rules, SystemClock(), _time(at, "--at"))
+    _output(answer.record, lambda record: verdict_text(record, ledger, why=why), as_json)
+    raise typer.Exit(answer.exit_code)
+
+
+@verdict_app.command("log")
+def verdict_log(
+    ledger: LedgerOption = LEDGER,
+    last: Annotated[int | None, typer.Option(help="Only the latest so many.")] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List recorded verdicts. Example: stagegate verdict log --last 20"""
+    from engine.inquiry import verdict_log as records
+    from engine.reports.terminal import verdict_log_table
+
+    _output(records(ledger, last, _time(from_, "--from"), _time(to, "--to")), verdict_log_table, as_json)
+
+
+@verdict_app.command("show")
+def verdict_show(
+    verdict_id: Annotated[str, typer.Argument(metavar="ID", help="As `verdict log` prints it.")],
+    ledger: LedgerOption = LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one recorded verdict with all its reasons. Example: stagegate verdict show V20221109-1400-action-3fa9c1"""
+    from engine.inquiry import verdict_record
+    from engine.reports.terminal import verdict_text
+
+    _output(verdict_record(ledger, verdict_id), lambda record: verdict_text(record, ledger, why=True), as_json)
+
+
+@verdict_app.command("replay")
+def verdict_replay(
+    verdict_id: Annotated[str, typer.Argument(metavar="ID", help="As `verdict log` prints it.")],
+    ledger: LedgerOption = LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide a recorded verdict again; exit code 1 unless it comes out equal to the byte."""
+    from engine.inquiry import replay
+    from engine.reports.terminal import replay_text
+
+    replayed = replay(ledger, verdict_id)
+    _output(replayed, replay_text, as_json)
+    raise typer.Exit(0 if replayed.identical else 1)
+
+
+@app.command()
+def report(
+    daily: Annotated[bool, typer.Option("--daily", help="The daily report.")] = False,
+    ledger: LedgerOption = LEDGER,
+    config: ConfigOption = CONFIG,
+    rules: RulesOption = RULES,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a report as Markdown, HTML and JSON to the archive; nothing is ever overwritten.
+
+    Example: stagegate report --daily --ledger reports/demo/ledger.db
+    """
+    from engine.clock import SystemClock
+    from engine.inquiry import daily_report
+    from engine.reports.terminal import archived_text
+
+    if not daily:
+        raise UsageError(Problem("report", "report", "no kind of report was asked for", "add --daily"))
+    _output(daily_report(ledger, config, rules, SystemClock()), archived_text, as_json)
 
 
 if __name__ == "__main__":

@@ -86,28 +86,25 @@ class AccountBook:
         """Return the settlements at or after `from_ms`."""
         return self.funding[bisect_left(self.funding, from_ms, key=lambda payment: payment.at_ms) :]
 
+    @classmethod
+    def read(cls, ledger: Ledger, account: str, symbols: Sequence[str], at_ms: int) -> AccountBook:
+        """Return the account as the ledger knows it at `at_ms`: marks up to it, what happened before it.
 
-def read_book(ledger: Ledger, account: str, symbols: Sequence[str], at_ms: int) -> AccountBook:
-    """Return the account as the ledger knows it at `at_ms`: marks up to it, what happened before it.
-
-    Raises:
-        LedgerError: the ledger cannot be read.
-    """
-    book = AccountBook(symbols)
-    marks = ledger.marks(account, to_ms=at_ms)
-    sleeves = ledger.sleeve_marks(account, to_ms=at_ms)
-    count = len(marks)
-    book._at_ms = marks.at_ms if count else book._at_ms
-    if count:
-        nothing = np.zeros(count)
-        pnl = [_aligned(sleeves[symbol].at_ms, sleeves[symbol].pnl_usd, marks.at_ms) if symbol in sleeves else nothing
-               for symbol in book.symbols]
-        book._values = np.array([marks.equity_usd, marks.nav, *pnl])
-    book._length = count
-    book.fills = list(ledger.fills(account, to_ms=at_ms))
-    book.funding = list(ledger.funding(account, to_ms=at_ms))
-    book.flows = list(ledger.cash_flows(account, to_ms=at_ms))
-    return book
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        book = cls(symbols)
+        marks = ledger.marks(account, to_ms=at_ms)
+        sleeves = ledger.sleeve_marks(account, to_ms=at_ms)
+        for number, at in enumerate(marks.at_ms.tolist()):
+            book.mark(at, marks.equity_usd.item(number), marks.nav.item(number), dict.fromkeys(symbols, 0.0))
+        for symbol, sleeve in sleeves.items():
+            if symbol in book.symbols and len(book):
+                book.pnl_usd(symbol)[:] = _aligned(sleeve.at_ms, sleeve.pnl_usd, marks.at_ms)
+        book.fills = list(ledger.fills(account, to_ms=at_ms))
+        book.funding = list(ledger.funding(account, to_ms=at_ms))
+        book.flows = list(ledger.cash_flows(account, to_ms=at_ms))
+        return book
 
 
 def _aligned(times_ms: IntArray, values: FloatArray, at_ms: IntArray) -> FloatArray:

@@ -79,6 +79,11 @@ class Posture:
     scaled_up_at_ms: int | None = None
     requests: tuple[Request, ...] = ()
 
+    def in_force(self) -> dict[str, Any]:
+        """Return what orders are bound by, as plain values."""
+        entries = "allowed" if self.entries_allowed else "blocked"
+        return {"stage": self.stage, "cap_usd": self.cap_usd, "exposure": self.exposure, "entries": entries}
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the ledger."""
         return dataclasses.asdict(self)

@@ -59,6 +59,11 @@ def elapsed_s() -> float:
     return time.perf_counter()
 
 
+def wait_s(seconds: float) -> None:
+    """Stand still for `seconds` of the machine's time; whoever waits takes this as an argument: tests need not."""
+    time.sleep(seconds)
+
+
 def iso(at_ms: int) -> str:
     """Return `at_ms` as ``2022-11-09T14:00:00Z``; milliseconds only where there are any.
 

@@ -120,6 +120,7 @@ def _refuse_before_composing(text: str, name: str, error: type[StagegateError]) 
     """Refuse aliases, tags and deep nesting while they are still events: a bomb is never expanded."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        assert event.start_mark is not None, "the C parser marks every event"
         at = f"{name}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise error(
@@ -140,7 +141,12 @@ def _syntax_problem(failure: yaml.YAMLError, name: str) -> Problem:
     mark = getattr(failure, "problem_mark", None)
     where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
     text = getattr(failure, "problem", None) or str(failure).splitlines()[0]
-    return Problem("yaml", where, f"not valid YAML: {text}", "mind the indentation; quote text that holds `: ` or ` #`")
+    return Problem(
+        "yaml",
+        where,
+        f"not valid YAML: {text}",
+        "mind the indentation; quote text that begins with `>` or holds `: ` or ` #`",
+    )
 
 
 def _plain(text: str) -> Any:

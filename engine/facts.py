@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.clock import DAY_MS, MINUTE_MS, day_start
 from engine.metrics import (
+    Daily,
     Metric,
     daily_closes,
     drawdown,
@@ -29,7 +30,7 @@ from engine.metrics import (
 from engine.policy.facts import MISSING, OK, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from engine.book import AccountBook
     from strategies.bars import FloatArray, IntArray
@@ -129,7 +130,7 @@ class FactSource:
         yield Fact("worst_sleeve_14d", min(values) * PERCENT, OK, day_ms)
 
     def _strategy_account(self, standing: Standing, day_ms: int, days: int) -> tuple[AccountBook, int]:
-        """Return the account that speaks for the strategy, and since when: the shadow while flat and after a restart."""
+        """Return the account that speaks for the strategy, and since when: the shadow while flat or just restarted."""
         restarted = standing.epoch_ms > standing.launched_ms
         filled = day_ms - standing.epoch_ms >= (days + 1) * DAY_MS
         if standing.flat or (restarted and not filled):
@@ -172,7 +173,7 @@ def _since(book: AccountBook, values: FloatArray, since_ms: int) -> tuple[IntArr
     return book.at_ms[first:], values[first:]
 
 
-def _days(book: AccountBook, values: FloatArray, since_ms: int, day_ms: int) -> Any:
+def _days(book: AccountBook, values: FloatArray, since_ms: int, day_ms: int) -> Daily:
     return daily_closes(*_since(book, values, since_ms), day_ms)
 
 
@@ -185,8 +186,3 @@ def facts_document(facts: Mapping[str, Fact]) -> str:
 def facts_from(document: str) -> dict[str, Fact]:
     """Return what `facts_document` wrote."""
     return {name: Fact(name, *values) for name, values in json.loads(document).items()}
-
-
-def day_gap_filled(days: Sequence[tuple[int, Mapping[str, Fact]]], first_ms: int) -> list[tuple[int, Mapping[str, Fact]]]:
-    """Return one entry a complete day that began at or after `first_ms`: (its end, its facts)."""
-    return [(end_ms, facts) for end_ms, facts in days if end_ms - DAY_MS >= first_ms]

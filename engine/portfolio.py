@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 BPS = 1e-4
 
+_ROUNDING = 1e-12
+_LEAST = math.ulp(0.0)
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -93,13 +96,19 @@ def needs_rebalance(target: float, last_target: float, dead_band: float) -> bool
 def quiet_range(last_target: float, dead_band: float) -> tuple[float, float]:
     """Return open bounds between which `needs_rebalance` is surely False; outside of them it must be asked.
 
+    Args:
+        last_target: as in `needs_rebalance`.
+        dead_band: as in `needs_rebalance`, below 1.
+
     Cut a little narrower than the dead-band, so that rounding never hides a target exactly at its edge.
     """
-    if last_target == 0.0:
-        return -math.ulp(0.0), math.ulp(0.0)
-    near = abs(last_target) / (1.0 + dead_band) * (1.0 + 1e-12)
-    far = abs(last_target) / (1.0 - dead_band) * (1.0 - 1e-12) if dead_band < 1.0 else math.inf
-    return (near, far) if last_target > 0.0 else (-far, -near)
+    near = (1.0 + _ROUNDING) / (1.0 + dead_band)
+    far = (1.0 - _ROUNDING) / (1.0 - dead_band)
+    if last_target > 0.0:
+        return last_target * near, last_target * far
+    if last_target < 0.0:
+        return last_target * far, last_target * near
+    return -_LEAST, _LEAST
 
 
 def within_bounds(wanted_qty: float, held_qty: float, *, entries_allowed: bool) -> float:

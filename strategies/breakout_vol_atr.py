@@ -19,119 +19,39 @@ Decided here, where domain.md leaves room (bar e is the signal bar, held 0; bar 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from strategies.indicators import Returns, ema, moving_mean, wilder_atr
+from strategies.breakout_raw import channel_of, raw_breakouts
+from strategies.indicators import Returns
 from strategies.sleeve import Ending, Signals
 
 if TYPE_CHECKING:
     from strategies.bars import Bars, FloatArray
+    from strategies.breakout_raw import Breakout, BreakoutParams, Channel
 
 _LONG_AGO = -(10**9)
 
 
-@dataclass(frozen=True)
-class BreakoutParams:
-    """The parameters of `breakout_vol_atr`; names as in the frozen configuration, periods in bars."""
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What becomes of a breakout that is followed.
 
-    channel_period: int
-    channel_multiplier: float
-    atr_period: int
-    vol_fast_period: int
-    vol_slow_period: int
-    expansion_ratio: float
-    fake_breakout_bars: int
-    min_hold_bars: int
-    trail_exit_mid: bool
-    stop_loss_atr: float
-    max_holding_bars: int
-    cooldown_bars: int
-    vol_scale_enabled: bool
-    vol_scale_target: float
-    vol_scale_lookback: int
-    vol_scale_floor: float
-    vol_scale_cap: float
-
-
-@dataclass(frozen=True)
-class Channel:
-    """The columns the machines read; float64 (n,) in USDT, NaN before the first ATR; `expanding` bool (n,)."""
-
-    atr: FloatArray
-    mid: FloatArray
-    upper: FloatArray
-    lower: FloatArray
-    expanding: np.ndarray[tuple[int], np.dtype[np.bool_]]
-
-
-@dataclass(frozen=True)
-class Breakout:
-    """A stretch of the raw state: `direction` from the close of bar `start` on, flat at the close of bar `end`.
-
-    `end` is the number of bars while the stretch stands.
+    Attributes:
+        start: the signal bar.
+        end: the first bar whose position is 0 again; the number of bars while it stands.
+        direction: +1 or −1.
+        ending: why it ended; `NONE` while it stands.
+        stop_price: USDT, live from bar start + 1 to bar `end`, both included; NaN while the entry has not filled.
     """
 
     start: int
     end: int
     direction: int
-
-
-def channel_of(bars: Bars, params: BreakoutParams) -> Channel:
-    """Return the channel and the expansion of every bar."""
-    atr = wilder_atr(bars, params.atr_period)
-    mid = ema(bars.close, span=params.channel_period)
-    reach = params.channel_multiplier * atr
-    first = params.atr_period - 1
-    fast = moving_mean(atr, params.vol_fast_period, first=first)
-    slow = moving_mean(atr, params.vol_slow_period, first=first)
-    return Channel(atr, mid, mid + reach, mid - reach, fast > params.expansion_ratio * slow)
-
-
-def raw_breakouts(close: FloatArray, channel: Channel, params: BreakoutParams) -> tuple[Breakout, ...]:
-    """Return the stretches of the raw state, oldest first.
-
-    Comparisons with the bands use the band of the bar before, those with the middle this bar's. A bar that closes a
-    position opens none.
-    """
-    count = len(close)
-    above = _against(close, channel.upper, greater=True)
-    below = _against(close, channel.lower, greater=False)
-    entries = np.flatnonzero((above | below) & channel.expanding).tolist()
-    goes_long = above.tolist()
-    returned = {
-        1: _against(close, channel.upper, greater=False).tolist(),
-        -1: _against(close, channel.lower, greater=True).tolist(),
-    }
-    beyond_mid = {
-        1: np.flatnonzero(close < channel.mid).tolist() if params.trail_exit_mid else [],
-        -1: np.flatnonzero(close > channel.mid).tolist() if params.trail_exit_mid else [],
-    }
-    found: list[Breakout] = []
-    at = 0
-    while at < len(entries):
-        start = entries[at]
-        direction = 1 if goes_long[start] else -1
-        crossed = beyond_mid[direction]
-        place = bisect_left(crossed, start + max(1, params.min_hold_bars))
-        end = crossed[place] if place < len(crossed) else count
-        for t in range(start + 1, min(start + params.fake_breakout_bars + 1, end)):
-            if returned[direction][t]:
-                end = t
-                break
-        found.append(Breakout(start, end, direction))
-        at = bisect_left(entries, end + 1)
-    return tuple(found)
-
-
-def _against(close: FloatArray, band: FloatArray, *, greater: bool) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return where the close lies above (or below) the band of the bar before; False where there is none."""
-    result = np.zeros(len(close), dtype=np.bool_)
-    result[1:] = close[1:] > band[:-1] if greater else close[1:] < band[:-1]
-    return result
+    ending: Ending
+    stop_price: float
 
 
 @dataclass(frozen=True)
@@ -140,36 +60,36 @@ class BreakoutSleeve:
 
     Attributes:
         bars: the bars.
-        params: the parameters.
-        slippage_ratio: of an entry fill, 0.0003 = 3 bps; the stop is set from it.
         channel: the columns behind the decision.
         breakouts: the raw state's stretches.
+        trades: one for each of `breakouts`: what becomes of it if it is followed.
+        cooldown_bars: how long no breakout counts after a stop, a time stop or a restart.
         scale: float64 (n,), what a state of 1 is worth; NaN where it is unknown.
         signals: the decisions.
+        remembers: a missed entry waits for a fresh breakout.
     """
 
     bars: Bars
-    params: BreakoutParams
-    slippage_ratio: float
     channel: Channel
     breakouts: tuple[Breakout, ...]
+    trades: tuple[Trade, ...]
+    cooldown_bars: int
     scale: FloatArray
     signals: Signals
+    remembers: bool = True
 
     def restart(self, t: int) -> BreakoutSleeve:
         """Return the sleeve after a forced flat or a missed entry at bar t: flat from bar t on, cool-down from there.
 
         Everything before bar t is as it was, and so is the stop that was live during bar t.
         """
-        old = self.signals
-        position, stop_price, ending = old.position.copy(), old.stop_price.copy(), old.ending.copy()
-        if position[t] != 0.0:
-            ending[t] = Ending.RESTART
-        position[t:] = self.scale[t:] * 0.0
-        stop_price[t + 1 :] = np.nan
-        ending[t + 1 :] = Ending.NONE
-        signals = Signals(position, stop_price, ending)
-        self._follow(signals, exit_bar=t)
+        signals = _flat(self.scale)
+        signals.position[:t] = self.signals.position[:t]
+        signals.stop_price[: t + 1] = self.signals.stop_price[: t + 1]
+        signals.ending[: t + 1] = self.signals.ending[: t + 1]
+        if self.signals.position[t] != 0.0:
+            signals.ending[t] = Ending.RESTART
+        _follow(signals, self.trades, self.scale, exit_bar=t, cooldown_bars=self.cooldown_bars)
         return replace(self, signals=signals)
 
     def indicators(self) -> dict[str, FloatArray]:
@@ -190,39 +110,6 @@ class BreakoutSleeve:
             "raw_state": raw_state,
         }
 
-    def _follow(self, signals: Signals, exit_bar: int) -> None:
-        """Fill in the trades of the fresh breakouts after the cool-down that follows `exit_bar`."""
-        last_bar = len(self.bars) - 1
-        for breakout in self.breakouts:
-            start = breakout.start
-            if start <= exit_bar + self.params.cooldown_bars:
-                continue
-            end, ending, stop = self._trade(breakout)
-            signals.position[start:end] = breakout.direction * self.scale[start:end]
-            signals.stop_price[start + 1 : end + 1] = stop
-            if end <= last_bar:
-                signals.ending[end] = ending
-            if ending in {Ending.STOP, Ending.TIME_STOP}:
-                exit_bar = end
-
-    def _trade(self, breakout: Breakout) -> tuple[int, Ending, float]:
-        """Return the first bar that is flat again (or the number of bars), why, and the stop's price."""
-        start, direction = breakout.start, breakout.direction
-        held_out = start + self.params.max_holding_bars
-        end, ending = (breakout.end, Ending.RULE) if breakout.end <= held_out else (held_out, Ending.TIME_STOP)
-        if start + 1 >= len(self.bars):
-            return len(self.bars), Ending.NONE, np.nan
-        entry = self.bars.open[start + 1] * (1.0 + direction * self.slippage_ratio)
-        stop = float(entry - direction * self.params.stop_loss_atr * self.channel.atr[start])
-        live = slice(start + 1, end + 1)
-        hit = self.bars.low[live] <= stop if direction > 0 else self.bars.high[live] >= stop
-        first = int(np.argmax(hit))
-        if hit[first]:
-            return start + 1 + first, Ending.STOP, stop
-        if end >= len(self.bars):
-            return len(self.bars), Ending.NONE, stop
-        return end, ending, stop
-
 
 def breakout_vol_atr(bars: Bars, params: BreakoutParams, slippage_bps: float) -> BreakoutSleeve:
     """Return the sleeve; flat (0.0) until a band and an expansion exist.
@@ -232,14 +119,54 @@ def breakout_vol_atr(bars: Bars, params: BreakoutParams, slippage_bps: float) ->
         params: the parameters.
         slippage_bps: of an entry fill; the stop is set from it.
     """
-    count = len(bars)
     channel = channel_of(bars, params)
     scale = _scale(bars.close, params)
-    signals = Signals(scale * 0.0, np.full(count, np.nan), np.zeros(count, dtype=np.int64))
     breakouts = raw_breakouts(bars.close, channel, params)
-    sleeve = BreakoutSleeve(bars, params, slippage_bps / 1e4, channel, breakouts, scale, signals)
-    sleeve._follow(signals, exit_bar=_LONG_AGO)  # noqa: SLF001 - completes the value before anyone sees it
-    return sleeve
+    trades = tuple(_trade(breakout, bars, channel, params, slippage_bps) for breakout in breakouts)
+    signals = _flat(scale)
+    _follow(signals, trades, scale, exit_bar=_LONG_AGO, cooldown_bars=params.cooldown_bars)
+    return BreakoutSleeve(bars, channel, breakouts, trades, params.cooldown_bars, scale, signals)
+
+
+def _trade(breakout: Breakout, bars: Bars, channel: Channel, params: BreakoutParams, slippage_bps: float) -> Trade:
+    start, direction, count = breakout.start, breakout.direction, len(bars)
+    entry_bar = start + 1
+    if entry_bar >= count:
+        return Trade(start, count, direction, Ending.NONE, np.nan)
+    entry = bars.open.item(entry_bar) * (1.0 + direction * slippage_bps / 1e4)
+    stop = entry - direction * params.stop_loss_atr * channel.atr.item(start)
+    held_out = start + params.max_holding_bars
+    end, ending = (breakout.end, Ending.RULE) if breakout.end <= held_out else (held_out, Ending.TIME_STOP)
+    live = slice(entry_bar, end + 1)
+    hit = bars.low[live] <= stop if direction > 0 else bars.high[live] >= stop
+    first = int(hit.argmax())
+    if hit[first]:
+        return Trade(start, entry_bar + first, direction, Ending.STOP, stop)
+    if end >= count:
+        return Trade(start, count, direction, Ending.NONE, stop)
+    return Trade(start, end, direction, ending, stop)
+
+
+def _flat(scale: FloatArray) -> Signals:
+    """Return the signals of a sleeve that never trades; NaN where not even the size of a flat position is known."""
+    count = len(scale)
+    return Signals(scale * 0.0, np.full(count, np.nan), np.zeros(count, dtype=np.int64))
+
+
+def _follow(
+    signals: Signals, trades: tuple[Trade, ...], scale: FloatArray, *, exit_bar: int, cooldown_bars: int
+) -> None:
+    """Write down the trades of the fresh breakouts after the cool-down that follows `exit_bar`."""
+    for trade in trades:
+        if trade.start <= exit_bar + cooldown_bars:
+            continue
+        held = slice(trade.start, trade.end)
+        signals.position[held] = trade.direction * scale[held]
+        signals.stop_price[trade.start + 1 : trade.end + 1] = trade.stop_price
+        if trade.ending != Ending.NONE:
+            signals.ending[trade.end] = trade.ending
+            if trade.ending != Ending.RULE:
+                exit_bar = trade.end
 
 
 def _scale(close: FloatArray, params: BreakoutParams) -> FloatArray:

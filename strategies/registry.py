@@ -6,7 +6,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, Problem
-from strategies.breakout_vol_atr import BreakoutParams, breakout_vol_atr
+from strategies.breakout_raw import BreakoutParams
+from strategies.breakout_vol_atr import breakout_vol_atr
 from strategies.tsmom_ema import TsmomParams, tsmom_ema
 from strategies.tsmom_multi_ema import TsmomMultiParams, tsmom_multi_ema
 

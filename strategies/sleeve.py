@@ -52,6 +52,11 @@ class Sleeve(Protocol):
         """The decisions."""
         ...
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a missed entry changes what the strategy may do next; if not, `restart` returns the sleeve itself."""
+        ...
+
     def restart(self, t: int) -> Sleeve:
         """Return the sleeve after a forced flat or a missed entry at bar t.
 
@@ -70,6 +75,7 @@ class MemorylessSleeve:
 
     bars: Bars
     signals: Signals
+    remembers: bool = False
 
     @classmethod
     def of(cls, bars: Bars, position: FloatArray) -> MemorylessSleeve:

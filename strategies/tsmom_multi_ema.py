@@ -29,6 +29,6 @@ class TsmomMultiParams(TrendFilter):
 def tsmom_multi_ema(bars: Bars, params: TsmomMultiParams) -> MemorylessSleeve:
     """Return the sleeve of several lookbacks; no signal (NaN) until there are max(lookbacks) + 1 closes."""
     hourly = Returns(bars.close)
-    parts = [momentum_position(hourly, lookback, params.vol_target) for lookback in params.lookbacks]
-    position = np.mean(parts, axis=0)
+    parts = (momentum_position(hourly, lookback, params.vol_target) for lookback in params.lookbacks)
+    position = sum(parts, np.zeros(len(bars))) / len(params.lookbacks)
     return MemorylessSleeve.of(bars, with_trend(position, bars.close, params))

@@ -26,6 +26,17 @@ class Bounds:
     entries_allowed: bool = True
     trim: bool = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether they leave nothing to hold."""
+        return self.exposure == 0.0 or self.cap_usd == 0.0
+
+    def cuts(self, before: Bounds) -> bool:
+        """Return whether they allow less than the bounds before them."""
+        if self.exposure < before.exposure:
+            return True
+        return self.cap_usd is not None and (before.cap_usd is None or self.cap_usd < before.cap_usd)
+
 
 class Fill(NamedTuple):
     """One execution.

@@ -21,6 +21,7 @@ import numpy as np
 from engine.clock import HOUR_MS
 
 if TYPE_CHECKING:
+    from engine.backtest.grid import BoolArray
     from engine.market.series import FundingRates
     from strategies.bars import FloatArray, IntArray
 
@@ -69,12 +70,13 @@ def settlements(recorded: FundingRates | None, start_ms: int, end_ms: int) -> Se
     return Settlements(times[inside], rates[inside], hours[inside])
 
 
-def _in_long_hole(instants: IntArray, known: IntArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _in_long_hole(instants: IntArray, known: IntArray) -> BoolArray:
     """Return which instants are unrecorded and lie between records more than 8 hours apart, or outside of them all."""
     after = np.searchsorted(known, instants)
     edges = np.concatenate([[-_FAR_MS], known, [_FAR_MS]])
     recorded = edges[after + 1] == instants
-    return ~recorded & (edges[after + 1] - edges[after] > _USUAL_MS)
+    missing: BoolArray = ~recorded & (edges[after + 1] - edges[after] > _USUAL_MS)
+    return missing
 
 
 def _short_holes(known: IntArray) -> IntArray:

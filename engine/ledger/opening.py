@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+OLDEST_SQLITE = (3, 37, 0)
+"""The first with STRICT tables."""
+
+
+def check_sqlite(path: Path, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
+    """Refuse an SQLite library that cannot read the schema.
+
+    Raises:
+        LedgerError: sqlite-older.
+    """
+    if version < OLDEST_SQLITE:
+        found, needed = (".".join(map(str, numbers)) for numbers in (version, OLDEST_SQLITE))
+        problem = f"this Python brings SQLite {found}, the ledger needs {needed}"
+        raise LedgerError(Problem("sqlite-older", str(path), problem, "install a Python built with a newer SQLite"))
+
+
 def check_path(path: Path, *, create: bool) -> None:
     """Refuse a path that cannot be a ledger; make its folder where the ledger is to be created.
 
@@ -112,13 +128,14 @@ def copy(connection: sqlite3.Connection, source: Path, target: Path) -> None:
         LedgerError: corrupt (the copy fails its check), or as `in_words`.
     """
     partial = target.with_name(f"{target.name}.partial")
-    partial.unlink(missing_ok=True)
-    with in_words(target), closing(sqlite3.connect(partial, isolation_level=None)) as into:
-        connection.backup(into)
-        into.execute("PRAGMA journal_mode = DELETE")
-        damage = [row[0] for row in into.execute("PRAGMA integrity_check") if row[0] != "ok"]
-    if damage:
-        partial.unlink()
-        help_ = "restore an older backup; the ledger was left as it is"
-        raise LedgerError([Problem("corrupt", str(source), text, help_) for text in damage])
-    partial.replace(target)
+    try:
+        with in_words(target), closing(sqlite3.connect(partial, isolation_level=None)) as into:
+            connection.backup(into)
+            into.execute("PRAGMA journal_mode = DELETE")
+            damage = [row[0] for row in into.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        if damage:
+            help_ = "restore an older backup; the ledger was left as it is"
+            raise LedgerError([Problem("corrupt", str(source), text, help_) for text in damage])
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,11 +67,12 @@ class Ledger(LedgerReader):
             migrations: the schema's steps; None takes those of this version.
 
         Raises:
-            LedgerError: missing-ledger, not-a-ledger, schema-older, schema-newer, no-wal, or as `in_words`.
+            LedgerError: as `engine.ledger.opening` and `in_words`: missing, no ledger, another schema, locked, corrupt.
         """
         path = Path(path)
         steps = schema.shipped_migrations() if migrations is None else migrations
         create = create and not read_only
+        opening.check_sqlite(path)
         opening.check_path(path, create=create)
         with in_words(path):
             connection = opening.connect(path, create=create, read_only=read_only, busy_timeout_ms=busy_timeout_ms)
@@ -147,7 +149,11 @@ class Ledger(LedgerReader):
         """Append columns of one symbol's sleeve marks; a NaN position is stored as no signal."""
         columns = (marks.at_ms, marks.qty, marks.mark_price, marks.pnl_usd, marks.position)
         values = zip(*(column.tolist() for column in columns), strict=True)
-        return self._insert(TABLES[SleeveMark], [(account, at_ms, symbol, *rest) for at_ms, *rest in values])
+        rows = [
+            (account, at_ms, symbol, qty, mark_price, pnl_usd, None if math.isnan(position) else position)
+            for at_ms, qty, mark_price, pnl_usd, position in values
+        ]
+        return self._insert(TABLES[SleeveMark], rows)
 
     def set_meta(self, **values: str | int) -> None:
         """Write what is known of the ledger itself: the one table that may change.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EARLIEST_MS = parse_time("2009-01-01")
 LATEST_MS = parse_time("2100-01-01")
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,9 @@ def _rows(source: Source) -> Iterator[tuple[int, list[str]]]:
 def _number(text: str, column: str, where: str) -> float:
     value = _float(text)
     if not math.isfinite(value):
-        shown = text or "nothing"
-        raise DataError(Problem("not-a-number", where, f"`{column}` is `{shown}`, a number was expected"))
+        shown = f"`{text[:_SHOWN]}`" if text else "empty"
+        help_ = "repair the row, or delete it: a missing bar is better than a wrong one"
+        raise DataError(Problem("not-a-number", where, f"`{column}` is {shown}, a number was expected", help_))
     return value
 
 
@@ -161,10 +163,14 @@ def _time(text: str, where: str) -> int:
         at_ms = int(number) if number.is_integer() else parse_time(text)
     except (ValueError, OverflowError):
         raise DataError(
-            Problem("bad-time", where, f"`{text}` is no time", "write `2022-11-09T13:00:00Z` or epoch milliseconds")
+            Problem(
+                "bad-time", where, f"`{text[:_SHOWN]}` is no time", "write `2022-11-09T13:00:00Z` or epoch milliseconds"
+            )
         ) from None
     if not EARLIEST_MS <= at_ms < LATEST_MS:
         raise DataError(
-            Problem("bad-time", where, f"`{text}` lies outside 2009 to 2100", "epoch times are in milliseconds")
+            Problem(
+                "bad-time", where, f"`{text[:_SHOWN]}` lies outside 2009 to 2100", "epoch times are in milliseconds"
+            )
         )
     return at_ms

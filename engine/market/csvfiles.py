@@ -96,6 +96,11 @@ def read_file(path: Path, *, kind: Kind | None = None, symbol: str | None = None
 
 
 def load_directory(path: Path, symbols: Sequence[str], *, klines: str = "klines") -> Market:
+    """Return the market of a folder; arguments and errors as `read_directory`."""
+    return market_of([(file.kind, file.data) for file in read_directory(path, symbols, klines=klines)])
+
+
+def read_directory(path: Path, symbols: Sequence[str], *, klines: str = "klines") -> list[CsvFile]:
     """Read ``DIR/klines``, ``DIR/klines_mark`` and ``DIR/funding`` of some symbols.
 
     Args:
@@ -127,8 +132,7 @@ def load_directory(path: Path, symbols: Sequence[str], *, klines: str = "klines"
         jobs.extend([("funding", symbol, funding)] if funding else [])
     # gzip and NumPy release the lock: two threads take 0.18 s where one takes 0.32 s (6 files of 50,000 rows)
     with ThreadPoolExecutor(_READERS) as pool:
-        files = list(pool.map(lambda job: read_file(job[2], kind=job[0], symbol=job[1]), jobs))
-    return market_of([(file.kind, file.data) for file in files])
+        return list(pool.map(lambda job: read_file(job[2], kind=job[0], symbol=job[1]), jobs))
 
 
 def _find(folder: Path, symbol: str) -> Path | None:

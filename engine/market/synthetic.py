@@ -32,10 +32,10 @@ FUNDING_HOURS = 8
 ANCHOR_HOURS = 12
 
 # volatility: logarithmic swings (standard deviations) and their memories
-SLOW_SWING, SLOW_HOURS = 0.18, 96.0
+SLOW_HOURS = 96.0
 FAST_SWING, FAST_HOURS = 0.25, 5.0
-OWN_SWING = 0.15
-DAY_SWING, BUSY_HOUR = 0.25, 15
+OWN_SHARE = 0.8  # of the common slow swing
+DAY_SWING, BUSY_HOUR = 0.18, 15
 TAIL_DEGREES, TAIL_LIMIT = 4.5, 8.0
 
 MARK_BPS, MARK_DECIMALS = 0.7, 4
@@ -64,7 +64,7 @@ class _Symbol:
 SYMBOLS = (
     _Symbol("BTCUSDT", 30_000.0, 1, 0.93, 9_000.0),
     _Symbol("ETHUSDT", 2_000.0, 2, 0.90, 90_000.0),
-    _Symbol("SOLUSDT", 60.0, 2, 0.75, 1_500_000.0),
+    _Symbol("SOLUSDT", 160.0, 2, 0.75, 1_500_000.0),
 )
 
 
@@ -113,8 +113,9 @@ def synthetic_market(seed: int, *, start_ms: int, days: int, scenario: str = "de
         raise DataError(Problem("synthetic", where, "a seed of 0 or more, 1 day or more, and a midnight were expected"))
     streams = [np.random.Generator(np.random.PCG64(child)) for child in np.random.SeedSequence(seed).spawn(6)]
     hours = (WARMUP_DAYS + days) * HOURS_A_DAY
-    script = _script(_scenario(scenario, streams[0], days), hours)
-    level = script.volatility * _waves(streams[1], hours)
+    chosen = _scenario(scenario, streams[0], days)
+    script = _script(chosen, hours)
+    level = script.volatility * _waves(streams[1], hours, chosen.swing)
     returns = _returns(streams[2], script, level)
     open_, high, low, close = _candles(streams[3], script, level, returns)
     volume = _volumes(streams[4], high, low, script.volatility)
@@ -187,14 +188,15 @@ def _wave(rng: np.random.Generator, hours: int, memory_hours: float) -> FloatArr
     return np.array(list(accumulate(noise.tolist(), lambda before, new: keep * before + new)))
 
 
-def _waves(rng: np.random.Generator, hours: int) -> FloatArray:
+def _waves(rng: np.random.Generator, hours: int, swing: float) -> FloatArray:
     """Return what multiplies the regime's volatility, float64 (hours, 3), mean square about 1."""
-    common = SLOW_SWING * _wave(rng, hours, SLOW_HOURS) + FAST_SWING * _wave(rng, hours, FAST_HOURS)
-    own = np.column_stack([OWN_SWING * _wave(rng, hours, SLOW_HOURS) for _ in SYMBOLS])
-    variance = SLOW_SWING**2 + FAST_SWING**2 + OWN_SWING**2
+    common = swing * _wave(rng, hours, SLOW_HOURS) + FAST_SWING * _wave(rng, hours, FAST_HOURS)
+    own = np.column_stack([OWN_SHARE * swing * _wave(rng, hours, SLOW_HOURS) for _ in SYMBOLS])
+    variance = swing**2 * (1 + OWN_SHARE**2) + FAST_SWING**2
     clock = 1 + DAY_SWING * np.cos(2 * np.pi * (np.arange(hours) % HOURS_A_DAY - BUSY_HOUR) / HOURS_A_DAY)
     season = clock / math.sqrt(1 + DAY_SWING**2 / 2)
-    return np.exp(common[:, None] + own - variance) * season[:, None]
+    level: FloatArray = np.exp(common[:, None] + own - variance) * season[:, None]
+    return level
 
 
 def _returns(rng: np.random.Generator, script: _Script, level: FloatArray) -> FloatArray:
@@ -209,7 +211,7 @@ def _returns(rng: np.random.Generator, script: _Script, level: FloatArray) -> Fl
     for k in range(len(SYMBOLS)):
         mean = np.bincount(block, weights=noise[:, k]) / size
         noise[:, k] -= np.where(script.shocked, 0.0, script.steadiness * mean[block])
-    returns = script.drift + noise
+    returns: FloatArray = script.drift + noise
     returns[script.shocked] = np.log1p(script.gap[script.shocked]) + np.log1p(script.body[script.shocked])
     return returns
 

@@ -126,10 +126,10 @@ def slippage(fills: Iterable[FillLike], at_ms: int, *, assumed_bps: float) -> Sl
     by_kind = {kind: [order for order in orders if order.ref_kind == kind] for kind in kinds}
     bps = {kind: value for kind in kinds if (value := _mean_bps(by_kind[kind])) is not None}
     counted = len(by_kind.get(IN_THE_RATIO, ()))
-    signed = bps[IN_THE_RATIO] / assumed_bps if IN_THE_RATIO in bps else None
+    signed = known(bps[IN_THE_RATIO] / assumed_bps).value if IN_THE_RATIO in bps else None
     ratio = YOUNG if counted == 0 else known(None if signed is None else floored(signed))
     orders_by_kind = {kind: len(by_kind[kind]) for kind in kinds}
-    return Slippage(ratio, signed if ratio.status == "ok" else None, counted, window_days, bps, orders_by_kind)
+    return Slippage(ratio, signed, counted, window_days, bps, orders_by_kind)
 
 
 def total_costs(

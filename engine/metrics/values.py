@@ -46,8 +46,8 @@ def known(value: float | None, standard_error: float | None = None) -> Metric:
 
 
 def floored(value: float) -> float:
-    """Return `value`, or 0 where it is negative; NaN stays, so that it cannot pass for 0 (`max(0.0, nan)` is 0)."""
-    return 0.0 if value < 0 else value
+    """Return `value`, or 0 where it is negative; NaN and infinity stay, so that they cannot pass for 0."""
+    return 0.0 if -math.inf < value < 0 else value
 
 
 def require_series(times_ms: IntArray, values: FloatArray) -> None:

@@ -10,7 +10,7 @@ from engine.policy.quantity import MistakeError, nearest, quoted, shown, thresho
 from engine.policy.regions import colour_region, everything, intersection, region, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from engine.documents import Key
     from engine.policy.model import Band, Condition, FactSpec, Operator, Parameter
@@ -37,12 +37,19 @@ class ConditionReader:
         bands: the bands read so far; bands are read before rules.
     """
 
-    def __init__(self, findings: Findings, facts: Mapping[str, FactSpec], parameters: Mapping[str, Parameter]) -> None:
+    def __init__(
+        self,
+        findings: Findings,
+        facts: Mapping[str, FactSpec],
+        parameters: Mapping[str, Parameter],
+        unsound: Collection[str],
+    ) -> None:
         self.used: set[str] = set()
         self.bands: dict[str, Band] = {}
         self._findings = findings
         self._facts = facts
         self._parameters = parameters
+        self._unsound = unsound
 
     def read(self, path: Key, *, each_band: bool) -> Condition | None:
         """Return the condition at `path`, or None where it is wrong; mistakes are added to the findings."""
@@ -104,7 +111,11 @@ class ConditionReader:
         spec = self._facts.get(fact)
         if spec is None:
             self._findings.add(
-                path, "unknown-fact", f"there is no fact {quoted(fact)}", nearest(fact, [*self._facts, *RESERVED]), key=True
+                path,
+                "unknown-fact",
+                f"there is no fact {quoted(fact)}",
+                nearest(fact, [*self._facts, *RESERVED]),
+                key=True,
             )
             return None
         if value == "unknown":
@@ -121,17 +132,21 @@ class ConditionReader:
         value = self._findings.value(*path)
         try:
             compare = self._comparison(spec, value)
+            if compare is None:
+                return None
         except MistakeError as mistake:
             self._findings.add(path, mistake.code, mistake.problem, mistake.help)
             return None
         values = region(compare, spec)
         if not values:
             self._findings.add(path, "never", f"`{spec.name}` is never {quoted(value)}", _range_help(spec))
-        elif values == everything(spec):
+            return None
+        if values == everything(spec):
             self._findings.add(path, "always", f"`{spec.name}` is always {quoted(value)}", _range_help(spec))
+            return None
         return compare
 
-    def _comparison(self, spec: FactSpec, value: Any) -> Compare:
+    def _comparison(self, spec: FactSpec, value: Any) -> Compare | None:
         if not isinstance(value, str):
             example = f'write `"= {value}"`' if isinstance(value, int | float) else f"{EXAMPLE}"
             raise MistakeError("operator", f"{quoted(_yaml(value))} is no comparison", example)
@@ -140,19 +155,27 @@ class ConditionReader:
             if value.strip().startswith(wrong):
                 raise MistakeError("operator", f"`{wrong}` is no operator", f"write `{right}`")
         if match is None:
-            raise MistakeError("operator", f"{quoted(value)} has no operator", f'write `"> {value}"` or another of > >= < <= = !=')
+            raise MistakeError(
+                "operator", f"{quoted(value)} has no operator", f'write `"> {value}"` or another of > >= < <= = !='
+            )
         operator, text = match[1], match[2].strip()
         if spec.choices and operator not in _WORD_OPERATORS:
-            raise MistakeError("operator", f"`{spec.name}` is a word, {quoted(value)} asks for an order", "write = or !=")
+            raise MistakeError(
+                "operator", f"`{spec.name}` is a word, {quoted(value)} asks for an order", "write `=` or `!=`"
+            )
         parameter = text[1:] if text.startswith("$") else ""
         if parameter:
+            if parameter in self._unsound:
+                return None  # its own mistake has been reported
             if parameter not in self._parameters:
                 raise MistakeError(
-                    "unknown-parameter", f"there is no parameter {quoted(parameter)}", nearest(parameter, self._parameters)
+                    "unknown-parameter",
+                    f"there is no parameter {quoted(parameter)}",
+                    nearest(parameter, self._parameters),
                 )
             self.used.add(parameter)
             text = self._parameters[parameter].value
-        steps = threshold(spec, text)
+        steps = threshold(spec, text, operator)
         return Compare(spec.name, cast("Operator", operator), steps, f"{operator} {text}", parameter)
 
     def _check_all(self, path: Key, leaves: list[Leaf]) -> None:
@@ -160,11 +183,13 @@ class ConditionReader:
         for fact, group in self._by_fact(leaves):
             spec = self._facts[fact]
             values = everything(spec)
-            for _, leaf, _ in group:
-                values = intersection(values, self._values(leaf, spec))
+            for _, condition, _ in group:
+                values = intersection(values, self._values(condition, spec))
             if not values:
-                said = " and ".join(dict.fromkeys(_said(leaf) for _, leaf, _ in group))
-                self._findings.add(path, "never", f"no value of `{fact}` is {said}", "this condition can never be true", key=True)
+                said = " and ".join(dict.fromkeys(_said(condition) for _, condition, _ in group))
+                self._findings.add(
+                    path, "never", f"no value of `{fact}` is {said}", "this condition can never be true", key=True
+                )
                 continue
             kept = [leaf for leaf in group if leaf[2]]
             for leaf in reversed([leaf for leaf in group if leaf[2]]):
@@ -181,9 +206,11 @@ class ConditionReader:
         for fact, group in self._by_fact(leaves):
             spec = self._facts[fact]
             kept = [leaf for leaf in group if leaf[2]]
-            if len(kept) > 1 and union(self._values(leaf, spec) for _, leaf, _ in kept) == everything(spec):
-                said = " or ".join(_said(leaf) for _, leaf, _ in kept)
-                self._findings.add(path, "always", f"`{fact}` is always {said}", f"write `not: {{{fact}: unknown}}`", key=True)
+            if len(kept) > 1 and union(self._values(one, spec) for _, one, _ in kept) == everything(spec):
+                said = " or ".join(_said(one) for _, one, _ in kept)
+                self._findings.add(
+                    path, "always", f"`{fact}` is always {said}", f"write `not: {{{fact}: unknown}}`", key=True
+                )
                 continue
             for leaf in reversed(list(kept)):
                 others = [other for other in kept if other is not leaf]

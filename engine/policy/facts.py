@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from engine.policy.model import FLAG, ONE_OF, FactSpec, Vocabulary
+from engine.policy.model import FLAG, FactSpec, Vocabulary
 from engine.policy.quantity import to_steps
 
 if TYPE_CHECKING:
@@ -78,17 +77,19 @@ def in_steps(fact: Fact | None, spec: FactSpec) -> int | None:
     if fact is None or fact.status != OK:
         return None
     value = fact.value
-    if spec.unit == FLAG:
-        return int(value) if isinstance(value, bool) else None
-    if spec.unit == ONE_OF:
-        return spec.choices.index(value) if isinstance(value, str) and value in spec.choices else None
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if spec.choices:
+        return _index(value, spec)
+    if not isinstance(value, float) and (not isinstance(value, int) or isinstance(value, bool)):
         return None
-    if isinstance(value, float) and not math.isfinite(value):
+    if not spec.lowest <= value <= spec.highest:  # NaN is not between anything
         return None
-    if not spec.low * spec.step - spec.step <= value <= spec.high * spec.step + spec.step:
-        return None
-    if spec.unit == "count" and value != int(value):
+    if spec.whole and value != int(value):
         return None
     steps = to_steps(value, spec)
     return steps if spec.low <= steps <= spec.high else None
+
+
+def _index(value: Value, spec: FactSpec) -> int | None:
+    if spec.unit == FLAG:
+        return int(value) if isinstance(value, bool) else None
+    return spec.choices.index(value) if isinstance(value, str) and value in spec.choices else None

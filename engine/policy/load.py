@@ -77,7 +77,9 @@ def _fact(findings: Findings, name: str) -> FactSpec | None:
     max_age = findings.value(*path, "max_age")
     max_age_ms = duration_ms(max_age)
     if max_age is not None and max_age_ms is None:
-        findings.add((*path, "max_age"), "duration", f"{quoted(max_age)} is no duration", "write `61 minutes` or `26 hours`")
+        findings.add(
+            (*path, "max_age"), "duration", f"{quoted(max_age)} is no duration", "write `61 minutes` or `26 hours`"
+        )
     if choices:
         for key in ("range", "resolution"):
             if findings.sound(*path, key):
@@ -107,7 +109,9 @@ def _unit(findings: Findings, name: str) -> tuple[str, tuple[str, ...]]:
     match = _ONE_OF.fullmatch(text)
     choices = tuple(word.strip() for word in match[1].split(",")) if match else ()
     if len(set(choices)) < max(2, len(choices)) or not all(_CHOICE.fullmatch(word) for word in choices):
-        findings.add(path, "unit", f"{quoted(text)} is no list of different words", "write `one of [CLEAR, FLATTEN_ALL]`")
+        findings.add(
+            path, "unit", f"{quoted(text)} is no list of different words", "write `one of [CLEAR, FLATTEN_ALL]`"
+        )
         return ONE_OF, ("?",)
     return ONE_OF, choices
 
@@ -133,7 +137,9 @@ def _range(findings: Findings, name: str) -> tuple[int, int, Decimal]:
     if low != int(low) or high != int(high):
         findings.add((*path, "range"), "resolution", "the ends of the range are no whole number of steps")
     elif max(abs(low), abs(high)) > MAX_STEPS:
-        findings.add((*path, "resolution"), "resolution", f"the range has more than {MAX_STEPS:.0e} steps", "write a larger one")
+        findings.add(
+            (*path, "resolution"), "resolution", f"the range has more than {MAX_STEPS:,} steps", "write a larger one"
+        )
     return int(low), int(high), resolution
 
 

@@ -6,13 +6,15 @@ a comparison is exact. Truth is three-valued (Kleene): True, False, and None for
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - dataclasses of other modules resolve these names at run time
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from engine.policy.effects import Effects
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.policy.effects import Effects
 
 Truth = bool | None
 Operator = Literal[">", ">=", "<", "<=", "=", "!="]
@@ -54,9 +56,25 @@ class FactSpec:
     choices: tuple[str, ...] = ()
 
     @cached_property
-    def step(self) -> float:
-        """The resolution as a float, for arithmetic that need not be exact."""
-        return float(self.resolution)
+    def lowest(self) -> float:
+        """Half a step below the range: no lower value can round into it."""
+        return float((self.low - Decimal("0.5")) * self.resolution)
+
+    @cached_property
+    def highest(self) -> float:
+        """Half a step above the range."""
+        return float((self.high + Decimal("0.5")) * self.resolution)
+
+    @cached_property
+    def places(self) -> int | None:
+        """How many decimals a value has, where the resolution is a power of ten below 10; else None."""
+        places = -int(self.resolution.normalize().as_tuple().exponent)
+        return places if places >= 0 and self.resolution == Decimal(1).scaleb(-places) else None
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether only whole numbers make sense."""
+        return self.unit == "count"
 
     @cached_property
     def per_unit(self) -> int:
@@ -325,7 +343,7 @@ class Snapshot:
     """
 
     at_ms: int
-    values: Mapping[str, int | None]
+    values: dict[str, int | None]
 
 
 def facts_of(condition: Condition) -> tuple[str, ...]:

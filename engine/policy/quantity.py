@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from engine.policy.model import FLAG, ONE_OF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,8 +102,8 @@ def parse_quantity(text: str) -> Quantity | None:
     return Quantity(Decimal(match[1]), match[2] or "") if match else None
 
 
-def threshold(spec: FactSpec, text: str) -> int:
-    """Return the steps of a threshold on `spec`.
+def threshold(spec: FactSpec, text: str, operator: str = "") -> int:
+    """Return the steps of a threshold on `spec`; `operator` is for messages.
 
     Raises:
         MistakeError: not a number, the wrong unit, outside the range, or finer than the resolution.
@@ -112,58 +111,66 @@ def threshold(spec: FactSpec, text: str) -> int:
     if spec.choices:
         return _choice(spec, text)
     quantity = parse_quantity(text)
+    said = quoted(f"{operator} {text}".strip())
     if quantity is None:
         raise MistakeError("threshold", f"{quoted(text)} is not a number", "write digits, without an exponent")
     factors = _SUFFIXES[spec.unit]
     if quantity.suffix not in factors:
-        raise MistakeError("unit", _wrong_unit(spec, text, quantity), _right_unit(spec, quantity))
+        raise MistakeError("unit", _wrong_unit(spec, said, quantity), _right_unit(spec, quantity, operator))
     exact = quantity.number * factors[quantity.suffix] / spec.resolution
     steps = int(exact.to_integral_value(ROUND_HALF_EVEN))
     if steps != exact:
         step = f"{plain(spec.resolution)}{_SHOWN.get(spec.unit, '')}"
-        raise MistakeError("resolution", f"{quoted(text)} is finer than the steps of {step} of `{spec.name}`")
+        raise MistakeError("resolution", f"{said} is finer than the steps of {step} of `{spec.name}`")
     if not spec.low <= steps <= spec.high:
         low, high = shown(spec, spec.low), shown(spec, spec.high)
-        raise MistakeError("range", f"`{spec.name}` runs from {low} to {high}, {quoted(text)} lies outside")
+        raise MistakeError("range", f"`{spec.name}` runs from {low} to {high}, {said} lies outside")
     return steps
 
 
 def _choice(spec: FactSpec, text: str) -> int:
     if text not in spec.choices:
         raise MistakeError(
-            "choice", f"`{spec.name}` is one of {', '.join(spec.choices)}, not {quoted(text)}", nearest(text, spec.choices)
+            "choice",
+            f"`{spec.name}` is one of {', '.join(spec.choices)}, not {quoted(text)}",
+            nearest(text, spec.choices),
         )
     return spec.choices.index(text)
 
 
-def _wrong_unit(spec: FactSpec, text: str, quantity: Quantity) -> str:
+def _wrong_unit(spec: FactSpec, said: str, quantity: Quantity) -> str:
     has = f"is written in `{quantity.suffix}`" if quantity.suffix else "has no unit"
-    return f"`{spec.name}` is {_IN_WORDS[spec.unit]}, {quoted(text)} {has}"
+    return f"`{spec.name}` is {_IN_WORDS[spec.unit]}, {said} {has}"
 
 
-def _right_unit(spec: FactSpec, quantity: Quantity) -> str:
+def _right_unit(spec: FactSpec, quantity: Quantity, operator: str) -> str:
+    if spec.unit in {"minutes", "days"}:
+        return f"write {', '.join(name for name in _SUFFIXES[spec.unit] if name.endswith('s'))} after the number"
     number = quantity.number
     if spec.unit == "percent" and not quantity.suffix and 0 < abs(number) < 1:
         number *= 100
     if spec.unit in {"ratio", "multiple"} and quantity.suffix == "%":
         number /= 100
     suffix = next(iter(_SUFFIXES[spec.unit]))
-    if spec.unit in {"minutes", "days"}:
-        suffix = "minutes" if spec.unit == "minutes" else "days"
-    gap = " " if suffix.isalpha() and suffix != "x" else ""
-    return f"write `{plain(number)}{gap}{suffix}`"
+    gap = " " if suffix.isalpha() else ""
+    return f'write `"{f"{operator} {plain(number)}".strip()}{gap}{suffix}"`'
 
 
 def shown(spec: FactSpec, steps: int) -> str:
     """Return a value or threshold for people: ``12.5%``, ``1.2x``, ``5000 usd``, ``FLATTEN_ALL``."""
     if spec.choices:
         return spec.choices[steps] if 0 <= steps < len(spec.choices) else str(steps)
-    return f"{plain(steps * spec.resolution)}{_SHOWN.get(spec.unit, '')}"
+    return f"{digits(spec, steps)}{_SHOWN.get(spec.unit, '')}"
 
 
-def in_unit(spec: FactSpec, steps: int) -> float:
-    """Return steps as a number of the fact's unit."""
-    return float(steps * spec.resolution)
+def digits(spec: FactSpec, steps: int) -> str:
+    """Return a value in exact decimal digits of the fact's unit, without the unit."""
+    places = spec.places
+    if places is None:
+        return plain(steps * spec.resolution)
+    whole, part = divmod(abs(steps), 10**places)
+    text = f"{whole}.{part:0{places}d}".rstrip("0") if part else str(whole)
+    return f"-{text}" if steps < 0 else text
 
 
 def to_steps(value: float, spec: FactSpec) -> int:
@@ -176,12 +183,7 @@ def to_steps(value: float, spec: FactSpec) -> int:
         if -(2**40) < scaled < 2**40:
             near = round(scaled)
             # Below 2**40 the product is wrong by less than 0.001 of a step: only near a half does that matter.
-            if not 0.499 < abs(scaled - near):  # noqa: PLR2004 - see above
+            if abs(scaled - near) <= 0.499:  # noqa: PLR2004 - see above
                 return near
     exact = Decimal(repr(float(value))) / spec.resolution
     return int(exact.to_integral_value(ROUND_HALF_EVEN))
-
-
-def is_worded(spec: FactSpec) -> bool:
-    """Return whether the fact's values are words, which have no order."""
-    return spec.unit in {FLAG, ONE_OF}

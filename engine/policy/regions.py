@@ -1,4 +1,4 @@
-"""Which values make a comparison true: sets of whole steps as sorted, disjoint, closed intervals within a fact's range."""
+"""Which values make a comparison true: whole steps as sorted, disjoint, closed intervals within a fact's range."""
 
 from __future__ import annotations
 

@@ -49,10 +49,13 @@ class _PolicyReader:
         self.vocabulary = vocabulary
         self.findings = Findings(document)
         check_shape(self.findings, POLICY)
+        if self.findings.broken and () in self.findings.broken:
+            raise PolicyError(self.findings.in_order())
         self.outcomes = self._outcomes()
         self.promotes = self._promotes()
+        self.unsound: set[str] = set()
         self.parameters = self._parameters()
-        self.conditions = ConditionReader(self.findings, vocabulary.facts, self.parameters)
+        self.conditions = ConditionReader(self.findings, vocabulary.facts, self.parameters, self.unsound)
         self.conditions.bands = self._bands()
 
     def policy(self) -> Policy:
@@ -110,30 +113,39 @@ class _PolicyReader:
         return name or ""
 
     def _check_outcome(self, path: Key, name: Any, *, key: bool = False) -> None:
-        if isinstance(name, str) and name not in self.outcomes:
-            self.findings.add(path, "unknown-outcome", f"there is no outcome {quoted(name)}", nearest(name, self.outcomes), key=key)
+        unread = {path[0] for path in self.findings.broken}
+        if isinstance(name, str) and name not in self.outcomes and "outcomes" not in unread:
+            self.findings.add(
+                path, "unknown-outcome", f"there is no outcome {quoted(name)}", nearest(name, self.outcomes), key=key
+            )
 
     def _parameters(self) -> dict[str, Parameter]:
         parameters = {}
-        for name in self._names("parameters"):
+        for name in self.findings.value("parameters") or {}:
             path = ("parameters", name)
             value, ends = self.findings.value(*path, "value"), self.findings.value(*path, "range")
             if value is None or ends is None or not all(self.findings.sound(*path, "range", end) for end in (0, 1)):
+                self.unsound.add(name)
                 continue
             texts = [_as_text(item) for item in (value, *ends)]
             quantities = [parse_quantity(text) for text in texts]
             places = [(*path, "value"), (*path, "range", 0), (*path, "range", 1)]
             for place, text, quantity in zip(places, texts, quantities, strict=True):
                 if quantity is None:
-                    self.findings.add(place, "threshold", f"{quoted(text)} is not a number", "write digits, without an exponent")
+                    self.findings.add(
+                        place, "threshold", f"{quoted(text)} is not a number", "write digits, without an exponent"
+                    )
             sound = [quantity for quantity in quantities if quantity]
-            if len(sound) == len(quantities):
-                if len({quantity.suffix for quantity in sound}) > 1:
-                    self.findings.add(path, "unit", f"the value and the range of `{name}` have different units", key=True)
-                elif not sound[1].number <= sound[0].number <= sound[2].number:
-                    problem = f"{quoted(texts[0])} is outside the range {texts[1]} to {texts[2]} of `{name}`"
-                    self.findings.add(places[0], "range", problem)
-            parameters[name] = Parameter(name, *texts, about=self.findings.value(*path, "about") or "")
+            if len(sound) < len(quantities):
+                self.unsound.add(name)
+            elif len({quantity.suffix for quantity in sound}) > 1:
+                problem = f"the value and the range of `{name}` have different units"
+                self.findings.add(path, "unit", problem, key=True)
+                self.unsound.add(name)
+            elif not sound[1].number <= sound[0].number <= sound[2].number:
+                problem = f"{quoted(texts[0])} is outside the range {texts[1]} to {texts[2]} of `{name}`"
+                self.findings.add(places[0], "range", problem)
+            parameters[name] = Parameter(name, texts[0], texts[1], texts[2], self.findings.value(*path, "about") or "")
         return parameters
 
     def _bands(self) -> dict[str, Band]:
@@ -161,19 +173,23 @@ class _PolicyReader:
         both = intersection(green, red)
         if both:
             example = shown(spec, both[0][0])
-            self.findings.add(path, "band-overlap", f"`{band.fact}` is green and red at {example}", "separate the two", key=True)
+            self.findings.add(
+                path, "band-overlap", f"`{band.fact}` is green and red at {example}", "separate the two", key=True
+            )
             return
         best, worst = (spec.low, spec.high) if spec.worse == "higher" else (spec.high, spec.low)
         if spec.worse == "neither" or not green or not red:
             return
-        for colour, values, end in (("green", green, best), ("red", red, worst)):
-            if len(values) != 1 or end not in values[0]:
-                problem = f"{colour} does not reach {shown(spec, end)}, the {'best' if end == best else 'worst'} value of `{band.fact}`"
+        for colour, values, end, extreme in (("green", green, best, "best"), ("red", red, worst, "worst")):
+            if len(values) != 1 or not values[0][0] <= end <= values[0][1]:
+                problem = f"{colour} does not reach {shown(spec, end)}, the {extreme} value of `{band.fact}`"
                 help_ = "values beyond would be yellow; compare with < <= > or >="
                 self.findings.add((*path, colour), "band-gap", problem, help_)
 
     def _rules(self) -> tuple[dict[str, Rule], tuple[Instance, ...]]:
-        rules, instances, seen = {}, [], {}
+        rules: dict[str, Rule] = {}
+        instances: list[Instance] = []
+        seen: dict[Any, str] = {}
         for name in self._names("rules"):
             rule = self._rule(name)
             if rule is None:
@@ -192,8 +208,10 @@ class _PolicyReader:
         value = self.findings.value
         outcome = value(*path, "outcome")
         self._check_outcome((*path, "outcome"), outcome)
-        each_band = value(*path, "each") == "band"
-        when = self.conditions.read((*path, "when"), each_band=each_band) if self.findings.sound(*path, "when") else None
+        each_band = self.document.data["rules"][name].get("each") is not None
+        when = (
+            self.conditions.read((*path, "when"), each_band=each_band) if self.findings.sound(*path, "when") else None
+        )
         if each_band and when and not _reads_band(when):
             self.findings.add((*path, "each"), "each", "the condition does not read `band`", "write `{band: yellow}`")
         if each_band and not self.conditions.bands:
@@ -235,27 +253,37 @@ class _PolicyReader:
         if max(days, of or 0) > MAX_DAYS:
             self.findings.add((*path, "for"), "for", f"{quoted(text)} is longer than {MAX_DAYS} days")
         if of is not None and days > of:
-            self.findings.add((*path, "for"), "for", f"{days} of {of} days can never be", f"write `{of} of {days} days`")
+            self.findings.add(
+                (*path, "for"), "for", f"{days} of {of} days can never be", f"write `{of} of {days} days`"
+            )
         return Span(days, of)
 
     def _check_use(self, instances: tuple[Instance, ...], otherwise: str) -> None:
         for name in self.parameters:
-            if name not in self.conditions.used:
-                self.findings.add(("parameters", name), "unused-parameter", f"no condition reads `${name}`", "remove it", key=True)
+            if name not in self.conditions.used | self.unsound:
+                self.findings.add(
+                    ("parameters", name), "unused-parameter", f"no condition reads `${name}`", "remove it", key=True
+                )
         asked = {instance.outcome for instance in instances} | {otherwise}
         broken = len(instances) == 0 or any(path[0] == "rules" for path in self.findings.broken if path)
         for index, name in enumerate(self.outcomes):
             if name not in asked and not broken and not self.findings.problems:
-                self.findings.add(("outcomes", index), "unreachable", f"no rule asks for `{name}`", "add a rule or remove it")
+                self.findings.add(
+                    ("outcomes", index), "unreachable", f"no rule asks for `{name}`", "add a rule or remove it"
+                )
 
     def _effects(self, path: Key) -> Effects:
         values = self.findings.value(*path)
         effects, mistakes = parse_effects(values or {})
         for key, help_ in mistakes:
             if key in KEYS:
-                self.findings.add((*path, key), "effect", f"{quoted(_as_text(values[key]))} is no value of `{key}`", help_)
+                self.findings.add(
+                    (*path, key), "effect", f"{quoted(_as_text(values[key]))} is no value of `{key}`", help_
+                )
             else:
-                self.findings.add((*path, key), "unknown-key", f"there is no effect {quoted(key)}", nearest(key, KEYS), key=True)
+                self.findings.add(
+                    (*path, key), "unknown-key", f"there is no effect {quoted(key)}", nearest(key, KEYS), key=True
+                )
         return effects
 
     def _all_effects(self) -> dict[str, Effects]:
@@ -265,7 +293,9 @@ class _PolicyReader:
         if self.findings.sound("effects"):
             for name in self.outcomes:
                 if name not in self.findings.value("effects"):
-                    self.findings.add(("effects",), "missing", f"`effects` says nothing of `{name}`", f"add `{name}: {{}}`", key=True)
+                    self.findings.add(
+                        ("effects",), "missing", f"`effects` says nothing of `{name}`", f"add `{name}: {{}}`", key=True
+                    )
         return {name: self._effects(("effects", name)) for name in declared}
 
     def _episodes(self) -> dict[str, Effects]:
@@ -276,11 +306,15 @@ class _PolicyReader:
         for name, code in codes.items():
             self._check_outcome(("exit", name), name, key=True)
             if code in _RESERVED_EXITS:
-                self.findings.add(("exit", name), "exit-code", f"{code} says that {_RESERVED_EXITS[code]}", "take another")
+                self.findings.add(
+                    ("exit", name), "exit-code", f"{code} says that {_RESERVED_EXITS[code]}", "take another"
+                )
         if self.findings.sound("exit"):
             for name in self.outcomes:
                 if name not in self.findings.value("exit"):
-                    self.findings.add(("exit",), "missing", f"`exit` says nothing of `{name}`", "give every outcome a code", key=True)
+                    self.findings.add(
+                        ("exit",), "missing", f"`exit` says nothing of `{name}`", "give every outcome a code", key=True
+                    )
         shared = [code for code, count in Counter(codes.values()).items() if count > 1]
         for name, code in codes.items():
             if code in shared:
@@ -297,9 +331,13 @@ class _PolicyReader:
             if cap is not None and (quantity is None or quantity.suffix != "usd" or quantity.number < 0):
                 self.findings.add((*path, "cap"), "unit", f"{quoted(cap)} is no amount in usd", "write `5000 usd`")
             if restart is None and int(name) > 0 and "restart_at" not in self.findings.document.data["stages"][name]:
-                self.findings.add(path, "missing", "`restart_at` is missing", "a restart leads to a lower stage", key=True)
+                self.findings.add(
+                    path, "missing", "`restart_at` is missing", "a restart leads to a lower stage", key=True
+                )
             if restart is not None and not (str(restart) in names and restart < max(1, int(name))):
-                self.findings.add((*path, "restart_at"), "stage", f"a restart out of stage {name} cannot lead to {restart}")
+                self.findings.add(
+                    (*path, "restart_at"), "stage", f"a restart out of stage {name} cannot lead to {restart}"
+                )
             stages[int(name)] = Stage(int(name), quantity.number if quantity else Decimal(0), days or 0, restart or 0)
         if names and sorted(stages) != list(range(len(names))):
             self.findings.add(("stages",), "stage", "the stages are not numbered 0, 1, 2, …", key=True)

@@ -120,7 +120,11 @@ BUNDLE: dict[str, Any] = {
         "keysrules": _NAMES,
         "valuesrules": {"type": "string", "minlength": 1},
     },
-    "execution": {"type": "dict", "required": True, "schema": {"rebalance_dead_band": {"type": "string", "required": True}}},
+    "execution": {
+        "type": "dict",
+        "required": True,
+        "schema": {"rebalance_dead_band": {"type": "string", "required": True}},
+    },
     "reporting": {
         "type": "dict",
         "required": True,
@@ -211,7 +215,9 @@ def _report(findings: Findings, schema: dict[str, Any], error: ValidationError) 
     path: Key = tuple(error.document_path)
     if error.code == _UNKNOWN_KEY:
         known = _at(schema, error.schema_path)
-        findings.add(path, "unknown-key", f"there is no key {quoted(path[-1])} here", nearest(path[-1], known), key=True)
+        findings.add(
+            path, "unknown-key", f"there is no key {quoted(path[-1])} here", nearest(str(path[-1]), known), key=True
+        )
         return
     if error.code == _MISSING:
         findings.add(path[:-1], "missing", f"`{path[-1]}` is missing", key=len(path) > 1)
@@ -224,21 +230,27 @@ def _report(findings: Findings, schema: dict[str, Any], error: ValidationError) 
 
 def _wording(error: ValidationError, *, of_key: bool) -> tuple[str, str, str]:
     found, constraint = error.value, error.constraint
-    if error.rule == "type":
-        kinds = constraint if isinstance(constraint, list) else [constraint]
-        return "type", f"expected {' or '.join(_KINDS[kind] for kind in kinds)}, found {_kind(found)}", ""
-    if error.rule == "allowed":
-        return "choice", f"{quoted(found)} is not one of {', '.join(constraint)}", nearest(str(found), constraint)
-    if error.rule == "regex":
-        return "name", f"{quoted(found)} is no name" if of_key else f"{quoted(found)} has the wrong form", _form(constraint)
-    if error.rule == "items":
-        return "length", f"expected {len(constraint)} values, found {len(found)}", ""
-    if error.rule == "minlength":
-        return "empty", "at least one entry is needed here", ""
-    if error.rule in {"min", "max"}:
-        word = "at least" if error.rule == "min" else "at most"
-        return "number", f"expected {word} {constraint}, found {found}", ""
-    return "shape", f"{quoted(found)} does not satisfy `{error.rule}: {constraint}`", ""
+    match error.rule:
+        case "type":
+            kinds = constraint if isinstance(constraint, list) else [constraint]
+            expected = " or ".join(_KINDS[kind] for kind in kinds)
+            wording = ("type", f"expected {expected}, found {_kind(found)}", "")
+        case "allowed":
+            help_ = nearest(str(found), constraint)
+            wording = ("choice", f"{quoted(found)} is not one of {', '.join(constraint)}", help_)
+        case "regex":
+            wrong = "is no name" if of_key else "has the wrong form"
+            wording = ("name", f"{quoted(found)} {wrong}", _form(constraint))
+        case "items":
+            wording = ("length", f"expected {len(constraint)} values, found {len(found)}", "")
+        case "minlength":
+            wording = ("empty", "something is needed here, found nothing", "")
+        case "min" | "max":
+            word = "at least" if error.rule == "min" else "at most"
+            wording = ("number", f"expected {word} {constraint}, found {found}", "")
+        case _:
+            raise AssertionError(error.rule)
+    return wording
 
 
 def _form(regex: str) -> str:
@@ -266,5 +278,3 @@ def _at(schema: dict[str, Any], path: Iterable[str | int]) -> dict[str, Any]:
     for part in path:
         here = here[part]
     return dict(here)
-
-

@@ -68,8 +68,10 @@ class AccountRecorder:
     def write(self, ledger: Ledger) -> None:
         """Append all that is not yet in the ledger."""
         history = self._simulation.history(self._hours_written)
-        ledger.append([*self._unwritten, *self._state_rows(history)])
+        ledger.append(self._unwritten)
         self._unwritten.clear()
+        ledger.append(self._marks(history))
+        ledger.append(self._sleeve_marks(history))
         self._hours_written += len(history.at_ms)
 
     def _take(self, rows: Iterable[RowT], kept: list[RowT]) -> None:
@@ -94,18 +96,18 @@ class AccountRecorder:
                 payment.qty, payment.mark_price, payment.rate, payment.hours, payment.amount_usd, payment.assumed,
             )  # fmt: skip
 
-    def _state_rows(self, history: History) -> Iterable[Row]:
+    def _marks(self, history: History) -> Iterable[Row]:
         caps = np.where(np.isnan(history.cap_usd), history.equity_usd, history.cap_usd)
-        for hour, at_ms in enumerate(history.at_ms.tolist()):
-            yield Mark(
-                self.account, at_ms, history.equity_usd.item(hour), history.nav.item(hour), history.units.item(hour),
-                history.exposure.item(hour), caps.item(hour), history.gross_usd.item(hour),
-                history.estimated.item(hour),
-            )  # fmt: skip
-            for column, symbol in enumerate(history.symbols):
-                price = history.mark.item(hour, column)
+        columns = (
+            history.at_ms, history.equity_usd, history.nav, history.units, history.exposure, caps, history.gross_usd,
+            history.estimated,
+        )  # fmt: skip
+        return (Mark(self.account, *row) for row in zip(*(column.tolist() for column in columns), strict=True))
+
+    def _sleeve_marks(self, history: History) -> Iterable[Row]:
+        for column, symbol in enumerate(history.symbols):
+            series = (history.qty, history.mark, history.pnl_usd, history.position)
+            rows = zip(history.at_ms.tolist(), *(values[:, column].tolist() for values in series), strict=True)
+            for at_ms, qty, price, pnl_usd, position in rows:
                 if price > 0:
-                    yield SleeveMark(
-                        self.account, at_ms, symbol, history.qty.item(hour, column), price,
-                        history.pnl_usd.item(hour, column), history.position.item(hour, column),
-                    )  # fmt: skip
+                    yield SleeveMark(self.account, at_ms, symbol, qty, price, pnl_usd, position)

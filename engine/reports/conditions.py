@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from engine.metrics.returns import sharpe_standard_error
-from engine.reports.numbers import comparison, count, number, points, usd, with_unit
+from engine.reports.numbers import bare, comparison, count, number, points, usd, with_unit
 from engine.reports.numbers import threshold as edge_of
 from engine.reports.verdicts import TRUE, Condition, Rule, Verdict, exact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _HUNDRED = 100
 _SHARPE = re.compile(r"sharpe_(\d+)d")
 _OF_PEAK = re.compile(r"drawdown|max_drawdown\w*")
 _OF_START = re.compile(r"return_\w+")
 _TEST = re.compile(r"(<=|>=|!=|<|>|=)(.*)")
+_KNOWING = ("known", "unknown")
+_LOWER = (">", ">=")
+_RANGES = tuple({low, high} for low in _LOWER for high in ("<", "<="))
 _OPPOSITE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "!=": "="}
 
 
@@ -23,7 +31,7 @@ def sentence(verdict: Verdict) -> str:
     if not rules:
         return "no rule asks for anything else"
     first = rules[0]
-    facts = ", ".join(f"{value_text(condition)} {comparison(condition.test)}" for condition in telling(first))
+    facts = ", ".join(condition_text(condition) for condition in telling(first))
     text = ": ".join(part for part in (first.because or first.id, facts) if part)
     return f"{text} (and {count(len(rules) - 1, 'more rule')})" if len(rules) > 1 else text
 
@@ -42,6 +50,16 @@ def sharpe_error(fact: str, value: float) -> float | None:
     return None if match is None else sharpe_standard_error(value, int(match[1]))
 
 
+def condition_text(condition: Condition) -> str:
+    """Return the fact, its value and what it is compared with."""
+    return f"{value_text(condition)} {test_of(condition)}".rstrip()
+
+
+def test_of(condition: Condition) -> str:
+    """Return the comparison in print; nothing where it only asks whether the fact is known, which the value says."""
+    return "" if condition.test in _KNOWING else comparison(condition.test)
+
+
 def value_text(condition: Condition) -> str:
     """Return the fact with its value and unit; a Sharpe ratio with its standard error."""
     if condition.value is None:
@@ -55,12 +73,39 @@ def value_text(condition: Condition) -> str:
 def telling(rule: Rule) -> tuple[Condition, ...]:
     """Return the conditions that made a rule fire: the true ones, or all where truth came from elsewhere."""
     true = tuple(condition for condition in rule.conditions if condition.truth == TRUE)
-    return true or rule.conditions
+    return grouped(true or rule.conditions)
+
+
+def grouped(conditions: Sequence[Condition]) -> tuple[Condition, ...]:
+    """Return the conditions with both edges of a yellow band as one: ``8 to 10%``."""
+    found: list[Condition] = []
+    for condition in conditions:
+        before = found[-1] if found else None
+        between = _between(before, condition) if before else None
+        if before is None or between is None:
+            found.append(condition)
+        else:
+            found[-1] = replace(condition, test=between, margin=None)
+    return tuple(found)
+
+
+def _between(one: Condition, other: Condition) -> str | None:
+    """Return both tests of the same fact as a range where one is a lower and the other an upper edge, inclusive."""
+    edges = [edge for edge in (_TEST.fullmatch(each.test) for each in (one, other)) if edge]
+    tests = {edge[1]: edge[2].strip() for edge in edges}
+    if one.fact != other.fact or one.truth != other.truth or set(tests) not in _RANGES:
+        return None
+    low = next(text for operator, text in tests.items() if operator in _LOWER)
+    high = next(text for operator, text in tests.items() if operator not in _LOWER)
+    return f"{bare(low)} to {high}"
 
 
 def streak_text(rule: Rule) -> str:
     """Return ``2 of 4 days``; empty for a rule without a streak."""
-    return f"{rule.streak.days} of {count(rule.streak.needed, 'day')}" if rule.streak else ""
+    if rule.streak is None:
+        return ""
+    span = f" within {rule.streak.of}" if rule.streak.of is not None else ""
+    return f"{rule.streak.days} of {count(rule.streak.needed, 'day')}{span}"
 
 
 def margin_text(condition: Condition) -> str:
@@ -72,7 +117,7 @@ def distance_text(condition: Condition, verdict: Verdict) -> str:
     """Return where a condition turns true, and how far that is, in points and in money."""
     money = _money(condition, verdict)
     far = ", ".join(part for part in (margin_text(condition), "" if money is None else usd(money, 0)) if part)
-    text = f"{condition.fact} {comparison(condition.test)}"
+    text = f"{condition.fact} {test_of(condition) or condition.test}"
     return f"{text} ({far})" if far else text
 
 

@@ -26,6 +26,7 @@ _OPERATORS = {"<=": "\N{LESS-THAN OR EQUAL TO}", ">=": "\N{GREATER-THAN OR EQUAL
 _TEST = re.compile(r"\s*(<=|>=|!=|<|>|=)\s*(.+?)\s*")
 _NUMBER = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(.*)")
 _MOST_PLACES = 6
+_RANGE = re.compile(r"(\S+) to (\S.*)")
 _HASH_LENGTH = 4
 
 
@@ -111,18 +112,32 @@ def points(value: float | Decimal | str | None, unit: str) -> str:
 def comparison(test: str) -> str:
     """Return a policy's comparison in print: real operators, a space before the unit.
 
-    >>> comparison("> 10%"), comparison("<= 1.2"), comparison("< -5%"), comparison("red")
-    ('> 10 %', '≤ 1.2', '< −5 %', 'red')
+    >>> comparison("> 10%"), comparison("<= 1.2"), comparison("-5 to 0%"), comparison("red")
+    ('> 10 %', '≤ 1.2', '−5 to 0 %', 'red')
     """
     match = _TEST.fullmatch(test)
     if match is None:
-        return test
+        return _RANGE.sub(lambda found: f"{_printed(found[1])} to {_printed(found[2])}", test)
     operator, right = match.groups()
-    figure = _NUMBER.fullmatch(right)
-    if figure is not None:
-        digits, unit = figure.groups()
-        right = digits.replace("-", MINUS) + (f" {unit}" if unit else "")
-    return f"{_OPERATORS.get(operator, operator)} {right}"
+    return f"{_OPERATORS.get(operator, operator)} {_printed(right)}"
+
+
+def _printed(quantity: str) -> str:
+    figure = _NUMBER.fullmatch(quantity)
+    if figure is None:
+        return quantity
+    digits, unit = figure.groups()
+    return digits.replace("-", MINUS) + (f" {unit}" if unit else "")
+
+
+def bare(quantity: str) -> str:
+    """Return a quantity without its unit; a word as it is.
+
+    >>> bare("-5%"), bare("24 hours"), bare("FLAT")
+    ('-5', '24', 'FLAT')
+    """
+    figure = _NUMBER.fullmatch(quantity)
+    return figure[1] if figure else quantity
 
 
 def threshold(test: str) -> Decimal | None:

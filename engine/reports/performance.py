@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import metrics
+from engine.clock import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from strategies.bars import FloatArray, IntArray
 
 _PERCENT = 100
+_FEW_DAYS = 62
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,20 @@ def drawdown_percent(at_ms: IntArray, nav: FloatArray, epochs_ms: Sequence[int] 
     return found
 
 
-def month_rows(at_ms: IntArray) -> list[tuple[str, int, int]]:
-    """Return ``(month, first row, last row)`` for each month that has marks; a mark at midnight ends the day before.
+def period_rows(at_ms: IntArray) -> list[tuple[str, int, int]]:
+    """Return ``(period, first row, last row)``: a month each, or a day each where there are few days.
 
     Args:
-        at_ms: int64 (n,), increasing.
+        at_ms: int64 (n,), increasing; a mark at midnight ends the day before, but the very first opens the next.
     """
     if len(at_ms) == 0:
         return []
-    months = (at_ms - 1).astype("datetime64[ms]").astype("datetime64[M]")
-    starts = np.flatnonzero(np.diff(months.astype(np.int64), prepend=-1))
+    by_day = at_ms[-1] - at_ms[0] <= _FEW_DAYS * DAY_MS
+    periods = (at_ms - 1).astype("datetime64[ms]").astype("datetime64[D]" if by_day else "datetime64[M]")
+    periods[0] = periods[min(1, len(periods) - 1)]
+    starts = np.flatnonzero(np.append(True, periods[1:] != periods[:-1]))
     stops = [*starts[1:].tolist(), len(at_ms)]
-    return [(str(months[start]), int(start), int(stop) - 1) for start, stop in zip(starts, stops, strict=True)]
+    return [(str(periods[start]), int(start), int(stop) - 1) for start, stop in zip(starts, stops, strict=True)]
 
 
 def _percent(ratio: float | None) -> float | None:

@@ -31,10 +31,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Streak:
-    """How many complete UTC days in a row a rule's condition has held, of the days it needs."""
+    """How many complete UTC days a rule's condition has held, how many it needs, and of how many (None: in a row)."""
 
     days: int
     needed: int
+    of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Verdict:
         fault: what went wrong with an engine; None where nothing did.
         rules: every rule that was judged.
         bands: fact -> green, yellow, red or unknown.
-        effects: the outcome's effects as the policy declares them.
+        effects: the outcome's effects that the policy declares, under the names of `engine.policy.effects.Effects`.
         exposure: the multiplier in force when the verdict was given, before its effects.
     """
 
@@ -174,8 +175,13 @@ def _rule(data: Mapping[str, Any]) -> Rule:
         refs=tuple(map(str, data.get("refs", ()))),
         because=str(data.get("because", "")),
         conditions=tuple(_condition(condition) for condition in data["conditions"]),
-        streak=None if streak is None else Streak(int(streak["days"]), int(streak["needed"])),
+        streak=None if streak is None else _streak(streak),
     )
+
+
+def _streak(data: Mapping[str, Any]) -> Streak:
+    of = data.get("of")
+    return Streak(int(data["days"]), int(data["needed"]), None if of is None else int(of))
 
 
 def _condition(data: Mapping[str, Any]) -> Condition:

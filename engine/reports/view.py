@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.clock import DAY_MS
-from engine.errors import LedgerError, Problem
 from engine.reports.days import DayVerdict, verdict_days
 from engine.reports.policy_view import (
     ConfigView,
@@ -16,6 +14,7 @@ from engine.reports.policy_view import (
     recorded_policy,
     recorded_release,
 )
+from engine.reports.snapshots import fact_day
 from engine.reports.verdicts import Verdict, parse_verdict
 
 if TYPE_CHECKING:
@@ -25,47 +24,17 @@ if TYPE_CHECKING:
     from engine.ledger import (
         CashFlow,
         Event,
-        FactsSnapshot,
         Fill,
         FundingPayment,
         Marks,
         SleeveMarks,
     )
     from engine.ledger.queries import LedgerReader
+    from engine.reports.snapshots import FactDay
 
 RISK = "risk"
 SHADOW = "shadow"
-OK = "ok"
 _ALL_DAYS = 1_000_000
-
-
-@dataclass(frozen=True)
-class FactValue:
-    """One fact of a snapshot; `value` is None unless `status` is ok."""
-
-    value: float | str | bool | None
-    status: str
-    as_of_ms: int
-
-
-@dataclass(frozen=True)
-class FactDay:
-    """All facts at one instant."""
-
-    at_ms: int
-    facts: Mapping[str, FactValue]
-
-    def number(self, name: str) -> float | None:
-        """Return a fact's number; None where it is unknown, absent or a word."""
-        fact = self.facts.get(name)
-        if fact is None or isinstance(fact.value, str | bool) or fact.value is None:
-            return None
-        return float(fact.value)
-
-    @property
-    def unknown(self) -> dict[str, str]:
-        """The facts without a value, with their status."""
-        return {name: fact.status for name, fact in self.facts.items() if fact.status != OK}
 
 
 @dataclass(frozen=True)
@@ -165,33 +134,3 @@ def read_view(reader: LedgerReader, at_ms: int | None = None) -> LedgerView:
         config=recorded_config(reader, hashes),
         release=recorded_release(reader, hashes),
     )
-
-
-def fact_day(snapshot: FactsSnapshot) -> FactDay:
-    """Return a recorded snapshot's facts.
-
-    Raises:
-        LedgerError: the document is not ``{name: [value, status, as_of_ms]}``.
-    """
-    try:
-        data: dict[str, Any] = json.loads(snapshot.document)
-        facts = {name: FactValue(value, str(status), int(as_of)) for name, (value, status, as_of) in data.items()}
-    except (ValueError, TypeError, AttributeError):
-        raise LedgerError(
-            Problem(
-                "facts-document",
-                "facts",
-                "recorded facts cannot be read: they are not of this version's form",
-                "read the ledger with the version that wrote it, or restore it from a backup",
-            )
-        ) from None
-    return FactDay(snapshot.at_ms, facts)
-
-
-def details(event: Event) -> Mapping[str, Any]:
-    """Return an event's details; empty where its document is no JSON object."""
-    try:
-        data = json.loads(event.document)
-    except ValueError:
-        return {}
-    return data if isinstance(data, dict) else {}

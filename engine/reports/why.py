@@ -11,16 +11,19 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.clock import DAY_MS
 from engine.reports.conditions import (
     distance_text,
+    grouped,
     margin_text,
     nearness,
     streak_text,
     telling,
+    test_of,
     value_text,
     way_back_text,
 )
-from engine.reports.numbers import age, comparison, count, day_text, minute_text, short_hash, usd
+from engine.reports.numbers import age, count, day_text, minute_text, short_hash, usd
 from engine.reports.verdicts import FALSE, UNKNOWN, Rule, Verdict
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ _LABEL = 10  # where the columns begin: rule, value, test, note
 _VALUE = 31
 _TEST = 56
 _NOTE = 64
-_NEAREST_RULES = 4
+_NEAREST_RULES = 2  # of each outcome
 _NEAREST_DISTANCES = 2
 _MISSING_CONDITIONS = 3
 _NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -151,9 +154,7 @@ def _rule_lines(label: str, rule: Rule, around: Standing) -> list[str]:
         if since is not None and not lines:
             note = f"since {day_text(since)}"
         first = not lines
-        lines += _row(
-            label if first else "", rule.id if first else "", value_text(condition), comparison(condition.test), note
-        )
+        lines += _row(label if first else "", rule.id if first else "", value_text(condition), test_of(condition), note)
     lines = lines or _row(label, rule.id)
     reason = " · ".join(part for part in (rule.because, streak_text(rule), " ".join(rule.refs)) if part)
     return [*lines, *(_labelled("", [reason]) if reason else [])]
@@ -167,10 +168,13 @@ def _not_fired(verdict: Verdict, around: Standing) -> list[str]:
         for rule in verdict.rules
         if rule.id not in verdict.fired and (rule.outcome in {*harder, *around.promotes} or not around.severity)
     ]
-    waiting.sort(key=lambda rule: (rule.outcome in around.promotes, max(map(nearness, rule.failing), default=0.0)))
-    promoting = [rule for rule in waiting if rule.outcome in around.promotes]
-    shown = [*waiting[: max(_NEAREST_RULES - len(promoting), 1)], *promoting]
-    shown = list(dict.fromkeys(shown))
+    waiting.sort(key=lambda rule: max(map(nearness, rule.failing), default=0.0))
+    shown = [
+        rule
+        for outcome in (*reversed(harder), *around.promotes)
+        for rule in [rule for rule in waiting if rule.outcome == outcome][:_NEAREST_RULES]
+    ]
+    shown = shown or waiting[:_NEAREST_RULES]
     lines = [line for index, rule in enumerate(shown) for line in _not_line("" if index else "not", rule)]
     hidden = len(waiting) - len(shown)
     return lines + (_labelled("", [f"and {count(hidden, 'more rule')}, farther away"]) if hidden else [])
@@ -178,14 +182,15 @@ def _not_fired(verdict: Verdict, around: Standing) -> list[str]:
 
 def _not_line(label: str, rule: Rule) -> list[str]:
     failing = rule.failing
-    if len(rule.conditions) == 1:
-        condition = rule.conditions[0]
+    one = failing if len(failing) == 1 else grouped(rule.conditions)
+    if len(one) == 1:
+        condition = one[0]
         margin = margin_text(condition)
         note = streak_text(rule) or (f"{margin} away" if margin and failing else "")
-        return _row(label, rule.id, value_text(condition), comparison(condition.test), note)
+        return _row(label, rule.id, value_text(condition), test_of(condition), note)
     unknown = dict.fromkeys(condition.fact for condition in failing if condition.truth == UNKNOWN)
     parts = [
-        f"{len(failing)} of {count(len(rule.conditions), 'condition')} fail",
+        f"{len(failing)} of {count(len(rule.conditions), 'condition')} fail" if failing else "every condition holds",
         streak_text(rule),
         f"unknown: {', '.join(unknown)}" if unknown else "",
     ]
@@ -221,9 +226,10 @@ def _softer(verdict: Verdict, around: Standing) -> list[str]:
     effects = verdict.effects
     if effects.get("until"):
         return [f"{around.calmest} only after a signed {effects['until']}"]
-    if effects.get("recovery"):
+    if effects.get("recovery_ms"):
         approvals = int(effects.get("approvals") or 0)
-        text = f"{around.calmest} after {effects['recovery']} without a {verdict.outcome} condition"
+        days = count(round(int(effects["recovery_ms"]) / DAY_MS), "day")
+        text = f"{around.calmest} after {days} without a {verdict.outcome} condition"
         back = dict.fromkeys(way_back_text(condition) for rule in verdict.decisive for condition in telling(rule))
         return [
             text + (f", and {count(approvals, 'approval')}" if approvals else ""),

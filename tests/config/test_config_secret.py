@@ -18,6 +18,7 @@ SENTINEL = "SENTINEL-8123"
         ("${A}", {"A": ""}, None),
         ("a ${A} b ${B}", {"A": "1", "B": "2"}, "a 1 b 2"),
         ("a ${A} b ${B}", {"A": "1"}, None),
+        ("bot ${A}", {"A": ""}, None),
         ("plain", {}, "plain"),
         ("", {}, None),
         ("$A", {"A": "x"}, "$A"),
@@ -33,7 +34,7 @@ def test_names() -> None:
     assert Secret("${A_1}:${b}").names == ("A_1", "b")
 
 
-def test_R022_no_printed_form_shows_the_resolved_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_R022_no_printed_form_shows_the_resolved_value(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
     monkeypatch.setenv("TOKEN", SENTINEL)
     secret = Secret("${TOKEN}")
     assert secret.resolve({"TOKEN": SENTINEL}) == SENTINEL

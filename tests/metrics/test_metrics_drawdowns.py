@@ -44,7 +44,7 @@ def test_R116_drawdown_is_one_minus_nav_over_the_running_peak(  # noqa: N802
 def test_equal_to_empyrical(seed: int) -> None:
     stats = pytest.importorskip("empyrical.stats")
     returns = np.random.default_rng(seed).normal(0, 0.02, 200)
-    nav = np.cumprod(1 + returns)
+    nav = np.asarray(np.cumprod(1 + returns), np.float64)
     times = hours(200)
     found = max_drawdown(times, nav, int(times[-1]), start=1.0)
     assert found.value == pytest.approx(-float(stats.max_drawdown(returns)), rel=1e-6)

@@ -38,7 +38,7 @@ def hourly(days: int, seed: int = 3, start_ms: int = START) -> tuple[npt.NDArray
     times = start_ms + HOUR * np.arange(days * 24 + 1, dtype=np.int64)
     steps = np.random.default_rng(seed).normal(0.0001, 0.005, len(times))
     steps[0] = 0.0
-    return times, np.cumprod(1 + steps)
+    return times, np.asarray(np.cumprod(1 + steps), np.float64)
 
 
 def frame(times: npt.NDArray[np.int64], nav: npt.NDArray[np.float64]) -> pd.Series[float]:
@@ -163,7 +163,7 @@ def test_sharpe_history_is_the_value_of_each_day() -> None:
     [([1, 1], [1.0, 1.0]), ([2, 1], [1.0, 1.0]), ([1], [1.0, 2.0]), ([1], [math.nan]), ([[1]], [[1.0]])],
 )
 def test_what_is_no_series_is_refused(times: list[int], values: list[float]) -> None:
-    with pytest.raises(ValueError, match="series|NaN"):
+    with pytest.raises(ValueError, match=r"series|NaN"):
         daily_closes(np.array(times, np.int64), np.array(values), START)
 
 
@@ -173,10 +173,14 @@ def test_what_is_no_series_is_refused(times: list[int], values: list[float]) -> 
 def test_daily_worst_equals_pandas() -> None:
     times, nav = hourly(10)
     series = frame(times, nav).iloc[1:]
-    grouped = series.resample("1D", closed="right", label="right")
+    grouped = series.resample("1D", closed="right", label="right")  # empty days at the edges come out as NaN
     at = int(times[-1]) + 7 * HOUR
-    assert daily_worst(times, nav, at, higher_is_worse=False).value[1:] == pytest.approx(grouped.min().to_numpy())
-    assert daily_worst(times, nav, at, higher_is_worse=True).value[1:] == pytest.approx(grouped.max().to_numpy())
+    assert daily_worst(times, nav, at, higher_is_worse=False).value[1:] == pytest.approx(
+        grouped.min().dropna().to_numpy()
+    )
+    assert daily_worst(times, nav, at, higher_is_worse=True).value[1:] == pytest.approx(
+        grouped.max().dropna().to_numpy()
+    )
 
 
 def test_the_midnight_mark_belongs_to_the_day_it_ends() -> None:
@@ -232,7 +236,6 @@ def test_A11_the_hard_stop_reads_the_window_there_is() -> None:  # noqa: N802
     assert window_return(times, nav, at, shorter=True).value == pytest.approx(nav[-1] / nav[0] - 1)
     assert window_return(times, nav, START, shorter=True).value == 0.0
     times, nav = hourly(45)
-    assert window_return(times, nav, at, shorter=True) == window_return(times, nav, at, shorter=True)
     assert window_return(times, nav, int(times[-1]), shorter=True) == window_return(times, nav, int(times[-1]))
 
 

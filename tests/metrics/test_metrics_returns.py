@@ -50,7 +50,8 @@ def test_R113_equal_to_empyrical_with_365_days(  # noqa: N802 - requirement ids 
 ) -> None:
     returns = seeded(days, seed)
     if theirs == "sortino_ratio" and not np.any(returns < 0):
-        pytest.skip("empyrical divides by zero without a losing day")
+        assert ours(returns) is None  # where empyrical divides by zero
+        return
     options = {} if theirs == "cum_returns_final" else {"annualization": 365}
     expected = float(getattr(stats, theirs)(returns, **options))
     assert ours(returns) == pytest.approx(expected, rel=1e-6, abs=1e-9)
@@ -111,7 +112,7 @@ def test_below_two_returns_there_is_no_deviation(metric: Callable[[Floats], floa
 @pytest.mark.parametrize("metric", [sharpe, sortino, volatility, cagr, total_return])
 @pytest.mark.parametrize("bad", [[0.1, math.nan], [0.1, math.inf], [[0.1, 0.2]]])
 def test_nan_infinity_and_tables_are_refused(metric: Callable[[Floats], float | None], bad: list[float]) -> None:
-    with pytest.raises(ValueError, match="NaN or infinity|one dimension"):
+    with pytest.raises(ValueError, match=r"NaN or infinity|one dimension"):
         metric(np.array(bad))
 
 
@@ -179,6 +180,8 @@ def test_the_interval_covers_the_truth_about_95_percent_of_the_time() -> None:
 
 def test_compounding_matches_pandas() -> None:
     returns = seeded(365)
-    growth = float((1 + pd.Series(returns)).cumprod().iloc[-1])
+    growth = float((1 + pd.Series(returns)).cumprod().to_numpy()[-1])
     assert total_return(returns) == pytest.approx(growth - 1, rel=1e-12)
-    assert cagr(returns[:100]) == pytest.approx(float((1 + pd.Series(returns[:100])).prod()) ** 3.65 - 1, rel=1e-12)
+    assert cagr(returns[:100]) == pytest.approx(
+        float((1 + pd.Series(returns[:100])).cumprod().to_numpy()[-1]) ** 3.65 - 1, rel=1e-12
+    )

@@ -1,0 +1,149 @@
+"""Runs a rehearsal from a request to files: market, engines, a new ledger, the loop, the report.
+
+The ledger is written beside its final name and takes that name only when it is whole; an interrupted run leaves the
+previous rehearsal as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.backtest import make_sleeves
+from engine.clock import DAY_MS, iso, parse_time
+from engine.config import load_config
+from engine.errors import Problem, UsageError
+from engine.ledger import Ledger
+from engine.market.imports import open_market
+from engine.market.scenarios import WARMUP_DAYS
+from engine.market.synthetic import synthetic_market
+from engine.policy.bundle import load_bundle
+from engine.policy.worker import Worker
+from engine.rehearsal.approvals import approvals_from
+from engine.rehearsal.loop import Plan, Progress, Rehearsal
+from engine.reports.rehearsal_report import write_rehearsal_report
+from engine.version import version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.config import FrozenConfig
+    from engine.market.series import Market
+
+SYNTHETIC_START = "2024-01-01"
+SYNTHETIC_DAYS = 366
+
+
+@dataclass(frozen=True)
+class RehearsalRequest:
+    """What the command line asks for.
+
+    Attributes:
+        config: the frozen configuration.
+        rules: the bundle of policies.
+        out: the folder of ledger and report.
+        seed: of the synthetic market; unused with `data`.
+        data: recorded prices instead: a folder or a store.
+        klines: the folder of `data` that holds the prices.
+        from_ms: with `data`, the first day.
+        to_ms: with `data`, the end, excluded.
+        stage: to begin at.
+        approve: ``all``, ``none`` or a script.
+        command: as typed, for the report's foot.
+    """
+
+    config: Path
+    rules: Path
+    out: Path
+    seed: int
+    data: Path | None
+    klines: str
+    from_ms: int | None
+    to_ms: int | None
+    stage: int
+    approve: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """Where the results are."""
+
+    ledger: Path
+    report: Path
+
+
+def rehearse(request: RehearsalRequest, progress: Callable[[Progress], None]) -> Rehearsed:
+    """Run the rehearsal.
+
+    Raises:
+        StagegateError: configuration, policies, prices or approvals are wrong, or the folder cannot be written.
+    """
+    config = load_config(request.config)
+    bundle = load_bundle(request.rules)
+    market, start_ms, end_ms = _market(request, config)
+    stages = bundle.policies["stages"].stages
+    if request.stage not in stages or not stages[request.stage].cap_usd:
+        known = ", ".join(str(stage) for stage in stages if stages[stage].cap_usd)
+        problem = f"stage {request.stage} has no capital to rehearse"
+        raise UsageError(Problem("stage", "--stage", problem, f"one of {known}"))
+    plan = Plan(
+        market,
+        make_sleeves(config, market, config.market.symbols),
+        config,
+        bundle,
+        start_ms,
+        end_ms,
+        request.stage,
+        approvals_from(request.approve),
+    )
+    request.out.mkdir(parents=True, exist_ok=True)
+    partial, final = request.out / "ledger.db.part", request.out / "ledger.db"
+    for leftover in request.out.glob("ledger.db.part*"):
+        leftover.unlink()
+    with Ledger.open(partial, create=True) as ledger, Worker(bundle.policies["action"]) as engine:
+        ledger.set_meta(**_meta(request, start_ms, end_ms))
+        Rehearsal(plan, ledger, engine, version()).run(progress)
+    for leftover in request.out.glob("ledger.db-*"):
+        leftover.unlink()
+    partial.replace(final)
+    return Rehearsed(final, write_rehearsal_report(final, request.out))
+
+
+def _market(request: RehearsalRequest, config: FrozenConfig) -> tuple[Market, int, int]:
+    if request.data is None:
+        start_ms = parse_time(SYNTHETIC_START)
+        first_ms = start_ms - WARMUP_DAYS * DAY_MS
+        market = synthetic_market(request.seed, start_ms=first_ms, days=WARMUP_DAYS + SYNTHETIC_DAYS)
+        return market, start_ms, start_ms + SYNTHETIC_DAYS * DAY_MS
+    if request.from_ms is None or request.to_ms is None:
+        help_ = "add --from 2022-03-01 --to 2023-03-01"
+        raise UsageError(Problem("range", "--data", "recorded prices need a range", help_))
+    if request.from_ms % DAY_MS or request.from_ms >= request.to_ms:
+        problem = f"{iso(request.from_ms)} to {iso(request.to_ms)} is no range of days"
+        raise UsageError(Problem("range", "--from", problem, "begin at midnight UTC, end later"))
+    return open_market(request.data, config.market.symbols, klines=request.klines), request.from_ms, request.to_ms
+
+
+def _meta(request: RehearsalRequest, start_ms: int, end_ms: int) -> dict[str, str | int]:
+    synthetic = {"seed": str(request.seed), "source": "synthetic"}
+    source = synthetic if request.data is None else {"source": str(request.data)}
+    return {
+        "kind": "rehearsal",
+        "created_at_ms": start_ms,
+        "from_ms": start_ms,
+        "to_ms": end_ms,
+        "stage": request.stage,
+        "command": request.command,
+        "engine_version": version(),
+        **source,
+    }
+
+
+def default_folder(seed: int, data: Path | None, from_ms: int | None, to_ms: int | None) -> Path:
+    """Return where a rehearsal's files go unless told otherwise: one folder for the same rehearsal, whenever run."""
+    root = Path("reports/rehearsals")
+    if data is None or from_ms is None or to_ms is None:
+        return root / f"seed-{seed}"
+    return root / f"{iso(from_ms)[:10]}_{iso(to_ms)[:10]}"

@@ -1,0 +1,66 @@
+"""The ledger's events in words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from engine.reports.numbers import minute_text, number, usd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from engine.ledger import Event
+
+SKIPPED = "order_skipped"
+_SILENT = {SKIPPED, "posture"}  # counted elsewhere; bookkeeping of the bounds
+_TITLES = {
+    "bounds": "bounds set",
+    "approval_requested": "approval asked for",
+    "approval_given": "approved",
+    "approval_withdrawn": "request withdrawn",
+    "episode_start": "episode begins",
+    "episode_end": "episode ends",
+    "flatten": "book flattened",
+    "restart": "restart",
+    "scale_up": "cap raised",
+    "incident": "incident",
+}
+_SHOWN = ("severity", "rule", "reason", "by", "approvals", "from_stage", "stage", "exposure", "cap_usd", "entries")
+
+
+def details(event: Event) -> Mapping[str, Any]:
+    """Return an event's details; empty where its document is no JSON object."""
+    try:
+        data = json.loads(event.document)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def timeline(events: Iterable[Event]) -> list[tuple[str, str, str]]:
+    """Return time, what happened, and details, oldest first; bookkeeping left out."""
+    return [
+        (minute_text(event.at_ms), _what(event), _details_text(details(event)))
+        for event in events
+        if event.kind not in _SILENT
+    ]
+
+
+def _what(event: Event) -> str:
+    title = _TITLES.get(event.kind, event.kind.replace("_", " "))
+    return f"{title}: {event.subject}" if event.subject and event.kind != "bounds" else title
+
+
+def _details_text(values: Mapping[str, Any]) -> str:
+    return ", ".join(_detail(key, values[key]) for key in _SHOWN if values.get(key) is not None)
+
+
+def _detail(key: str, value: Any) -> str:
+    if key == "cap_usd":
+        return f"cap {usd(float(value), 0)}"
+    if isinstance(value, float):
+        return f"{key} {number(value, 2).rstrip('0').rstrip('.')}"
+    if key == "approvals":
+        return f"{value} needed"
+    return str(value) if key in {"reason", "severity", "rule"} else f"{key.replace('_', ' ')} {value}"

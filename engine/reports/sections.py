@@ -1,0 +1,337 @@
+"""The parts of a report: a heading, a few sentences, tables and pictures; rehearsal and daily report share them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.reports import breakdown, figures
+from engine.reports.days import changes
+from engine.reports.events import timeline
+from engine.reports.numbers import count, day_text, minute_text, number, percent, usd
+from engine.reports.performance import performance
+from engine.reports.tables import Table, table
+from engine.reports.tiles import band_table
+
+if TYPE_CHECKING:
+    from engine.reports.breakdown import Execution
+    from engine.reports.figures import Figure
+    from engine.reports.performance import Performance
+    from engine.reports.plots import Frame
+    from engine.reports.view import LedgerView
+
+_REFERENCE = {"bar_open": "bar's open", "stop": "stop's trigger", "mark": "mark at the decision"}
+_NOTHING = "none"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        name: unique in the page.
+        title: its heading.
+        texts: paragraphs under it.
+        tables: shown.
+        figures: shown below the tables.
+        later: tables shown below the figures.
+        hidden: tables behind a line to click, as (line, table).
+    """
+
+    name: str
+    title: str
+    texts: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    later: tuple[Table, ...] = ()
+    hidden: tuple[tuple[str, Table], ...] = ()
+
+
+def bands_section(view: LedgerView) -> Section:
+    """Return every metric against the policy's bands."""
+    bands = band_table(view)
+    note = "" if bands.rows else "The ledger holds no policy, so there are no bands to show."
+    return Section("bands", "Metrics against their bands", (note,) if note else (), (bands,) if bands.rows else ())
+
+
+def effect_section(view: LedgerView, frame: Frame) -> Section:
+    """Return what the policy in the loop did to the equity."""
+    with_policy, without = performance(view.risk), performance(view.shadow)
+    tables = (effect_table(with_policy, without),) if with_policy else ()
+    pictures = (figures.equity_figure(view, frame), figures.drawdown_figure(view, frame)) if with_policy else ()
+    return Section("effect", "What the policy did", (), tables, pictures)
+
+
+def effect_table(with_policy: Performance, without: Performance | None) -> Table:
+    """Return both accounts side by side with their difference."""
+    rows = []
+    for title, name, is_percent in (
+        ("return", "return_percent", True),
+        ("return a year", "cagr_percent", True),
+        ("largest drawdown", "max_drawdown_percent", True),
+        ("volatility a year", "volatility_percent", True),
+        ("Sharpe ratio", "sharpe", False),
+        ("worst day", "worst_day_percent", True),
+    ):
+        ours, theirs = getattr(with_policy, name), None if without is None else getattr(without, name)
+        texts = [percent(each) if is_percent else number(each, 2) for each in (ours, theirs)]
+        if name == "sharpe":
+            texts = [_with_interval(text, each) for text, each in zip(texts, (with_policy, without), strict=True)]
+        apart = "" if ours is None or theirs is None else _apart(ours - theirs, is_percent=is_percent)
+        rows.append((title, *texts, apart))
+    ends = [usd(with_policy.end_usd, 0), "unknown" if without is None else usd(without.end_usd, 0)]
+    apart = "" if without is None else usd(with_policy.end_usd - without.end_usd, 0, signed=True)
+    rows.insert(0, ("equity at the end", *ends, apart))
+    return table("measure | #with the policy | #without it | #difference", rows)
+
+
+def effect_sentence(view: LedgerView) -> str:
+    """Return in words what became of the money with and without the policy; empty without marks."""
+    ours, theirs = performance(view.risk), performance(view.shadow)
+    if ours is None:
+        return ""
+    grown = percent(ours.return_percent, signed=True)
+    text = (
+        f"With the policy in the loop {usd(ours.start_usd, 0)} became {usd(ours.end_usd, 0)}, a return of {grown}, and "
+        f"the largest drawdown was {percent(ours.max_drawdown_percent)}."
+    )
+    if theirs is None:
+        return text
+    return (
+        f"{text} Without it the same strategies returned {percent(theirs.return_percent, signed=True)} with a drawdown "
+        f"of {percent(theirs.max_drawdown_percent)}."
+    )
+
+
+def sharpe_section(view: LedgerView, frame: Frame) -> Section:
+    """Return the rolling Sharpe ratio."""
+    return Section("quality", "Risk and reward", figures=(figures.sharpe_figure(view, frame),))
+
+
+def bounds_section(view: LedgerView, frame: Frame) -> Section:
+    """Return exposure and cap over time, and the account of everything that happened."""
+    rows = timeline(view.events)
+    hidden = ((f"All {count(len(rows), 'event')} on a line", table("time | what | details", rows)),) if rows else ()
+    return Section("bounds", "What was allowed", figures=(figures.bounds_figure(view, frame),), hidden=hidden)
+
+
+def verdicts_section(view: LedgerView, from_ms: int = 0) -> Section:
+    """Return the ribbon, days per outcome, and every change with its reason, of the days from `from_ms` on."""
+    shown = tuple(day for day in view.days if day.day_ms >= from_ms)
+    verdicts = [verdict for verdict in view.verdicts if verdict.at_ms > from_ms]
+    if not shown:
+        return Section("verdicts", "Verdicts", ("No verdict has been recorded.",))
+    changed = changes(shown)
+    rows = [
+        (
+            day_text(change.day_ms),
+            change.before,
+            change.after,
+            change.why,
+            count(change.days, "day"),
+            "unknown" if change.verdict.equity_usd is None else usd(change.verdict.equity_usd, 0),
+        )
+        for change in changed
+    ]
+    disagreed = sum(not verdict.agree for verdict in verdicts)
+    faults = sum(verdict.fault is not None for verdict in verdicts)
+    engines = (
+        f"Both engines agreed on all of {count(len(verdicts), 'verdict')}."
+        if not disagreed and not faults
+        else f"The engines disagreed on {count(disagreed, 'verdict')}; an engine failed on {count(faults, 'verdict')}."
+    )
+    return Section(
+        "verdicts",
+        "Verdicts",
+        (f"{count(len(changed) - 1, 'change')} of outcome in {count(len(shown), 'day')}. {engines}",),
+        figures=(figures.ribbon_figure(shown),),
+        later=(table("day | !from | !to | why | #lasted | #equity", rows),),
+    )
+
+
+def sleeves_section(view: LedgerView, frame: Frame) -> Section:
+    """Return each sleeve's part, the contribution that the policy reads beside the sleeve's own return (A40)."""
+    found = breakdown.sleeves(view)
+    if not found:
+        return Section("sleeves", "Sleeves", ("No sleeve has a mark.",))
+    rows = [
+        (
+            sleeve.symbol,
+            "unknown" if sleeve.weight is None else percent(sleeve.weight * 100, 0),
+            "no signal" if sleeve.position is None else number(sleeve.position, 2, signed=True),
+            usd(sleeve.notional_usd, 0),
+            usd(sleeve.pnl_usd, signed=True),
+            _or_status(sleeve.contribution_percent, sleeve.status),
+            _or_status(sleeve.own_return_percent, sleeve.status),
+            usd(sleeve.fees_usd),
+            usd(sleeve.slippage_usd),
+            usd(sleeve.funding_usd, signed=True),
+        )
+        for sleeve in found
+    ]
+    sums = [
+        math.fsum(getattr(sleeve, name) for sleeve in found)
+        for name in ("pnl_usd", "fees_usd", "slippage_usd", "funding_usd")
+    ]
+    together = [sleeve.contribution_percent for sleeve in found if sleeve.contribution_percent is not None]
+    contribution = percent(sum(together), 2, signed=True) if len(together) == len(found) else ""
+    total = (
+        "together",
+        "",
+        "",
+        "",
+        usd(sums[0], signed=True),
+        contribution,
+        "",
+        usd(sums[1]),
+        usd(sums[2]),
+        usd(sums[3], signed=True),
+    )
+    heads = (
+        "sleeve | #weight | #signal | #held | #result | "
+        "#14-day contribution | #own return | #fees | #slippage | #funding"
+    )
+    note = (
+        "The policy reads the contribution, which is part of the risk equity; the sleeve's own return is the "
+        "contribution over its weight. Results and costs are since the first mark; results are net of all costs."
+    )
+    return Section("sleeves", "Sleeves", (note,), (table(heads, rows, total),), (figures.sleeves_figure(view, frame),))
+
+
+def execution_section(view: LedgerView, since_ms: int = 0) -> Section:
+    """Return orders by reason against their reference prices; stops and marks stand beside, outside the ratio (A37)."""
+    found = breakdown.executions(fill for fill in view.fills if fill.at_ms >= since_ms)
+    left_out = breakdown.skipped(view.events, since_ms)
+    skipped = ", ".join(f"{symbol} {many}" for symbol, many in sorted(left_out.items())) or _NOTHING
+    texts = [f"Orders skipped because the venue's minimum was larger: {skipped}."]
+    if not found:
+        return Section("execution", "Execution", ("Nothing was traded.", *texts))
+    rows = [_execution_row(each) for each in found]
+    notional, slipped, fees = (
+        math.fsum(getattr(each, name) for each in found) for name in ("notional_usd", "slippage_usd", "fees_usd")
+    )
+    total = (
+        "all",
+        "",
+        f"{sum(each.orders for each in found):,}",
+        usd(notional, 0),
+        number(slipped / notional * 1e4, 2) if notional > 0 else "",
+        usd(slipped),
+        usd(fees),
+    )
+    assumed = view.config.assumed_bps
+    if assumed:
+        texts.insert(
+            0,
+            f"The configuration assumes {number(assumed.get('slippage_bps'), 1)} bps of slippage and "
+            f"{number(assumed.get('fee_bps'), 1)} bps of fees a side. The policy's ratio reads the orders decided at a "
+            "bar's close; stops and cuts are measured against their own reference.",
+        )
+    heads = "reason | reference | #orders | #notional | #slippage, bps | #slippage | #fees"
+    return Section("execution", "Execution", tuple(texts), (table(heads, rows, total),))
+
+
+def funding_section(view: LedgerView, frame: Frame, since_ms: int | None = None) -> Section:
+    """Return what holding cost."""
+    found = breakdown.funding(view, since_ms)
+    if not found:
+        return Section("funding", "Funding", ("No settlement has been booked.",))
+    rows = [
+        (
+            each.symbol,
+            f"{each.settlements:,}",
+            f"{each.assumed:,}",
+            usd(each.paid_usd),
+            usd(each.received_usd),
+            usd(each.net_usd, signed=True),
+        )
+        for each in found
+    ]
+    sums = [math.fsum(getattr(each, name) for each in found) for name in ("paid_usd", "received_usd", "net_usd")]
+    counts = [sum(getattr(each, name) for each in found) for name in ("settlements", "assumed")]
+    total = ("together", *(f"{each:,}" for each in counts), usd(sums[0]), usd(sums[1]), usd(sums[2], signed=True))
+    assumed = (
+        f"{count(counts[1], 'settlement was', 'settlements were')} missing and booked as a cost at the assumed rate."
+    )
+    return Section(
+        "funding",
+        "Funding",
+        (assumed,) if counts[1] else (),
+        (table("symbol | #settlements | #assumed | #paid | #received | #net", rows, total),),
+        (figures.funding_figure(view, frame),),
+    )
+
+
+def unknown_section(view: LedgerView, from_ms: int | None = None) -> Section:
+    """Return the days on which a fact had no value; what is unknown never helps a promotion."""
+    start_ms = view.from_ms if from_ms is None else from_ms
+    days = [day for day in view.facts if day.at_ms > start_ms]
+    found = breakdown.unknown_facts(days)
+    absent = breakdown.missing_days(days, start_ms, view.now_ms)
+    keep = view.risk.at_ms > start_ms
+    estimated = int((view.risk.estimated_marks[keep] > 0).sum())
+    texts = [
+        f"{count(absent, 'complete day has', 'complete days have')} no facts at their end."
+        if absent
+        else f"Facts were recorded at the end of each of {count(len(days), 'complete day')}."
+    ]
+    if estimated:
+        texts.append(f"{count(estimated, 'mark')} valued a position at the last price because no mark price was known.")
+    rows = [
+        (
+            view.policy.facts.get(each.fact, each.fact),
+            *(f"{each.days.get(status, 0) or ''}" for status in ("young", "missing", "stale", "invalid")),
+            day_text(each.last_ms - 1),
+        )
+        for each in found
+    ]
+    heads = "fact | #young | #missing | #stale | #invalid | last unknown day"
+    if not rows:
+        texts.append("Every fact had a value on every day.")
+    return Section("unknown", "Days of unknown data", tuple(texts), (table(heads, rows),) if rows else ())
+
+
+def foot(view: LedgerView) -> tuple[tuple[str, str], ...]:
+    """Return what is needed to make the report again: hashes, seed, source, command."""
+    verdict = view.verdict
+    hashes = verdict.hashes if verdict else {}
+    known = [
+        ("command", view.meta.get("command", "")),
+        ("seed", view.meta.get("seed", "")),
+        ("source", view.meta.get("source", "")),
+        ("from", minute_text(view.from_ms) if len(view.risk) else ""),
+        ("to", minute_text(view.now_ms) if view.now_ms else ""),
+        ("ledger", view.path.name),
+        ("last verdict", verdict.verdict_id if verdict else ""),
+        *((f"{kind} (SHA-256)", sha256) for kind, sha256 in hashes.items()),
+        ("engine version", (verdict.engine_version if verdict else "") or view.meta.get("engine_version", "")),
+    ]
+    return tuple((name, value) for name, value in known if value)
+
+
+def _execution_row(each: Execution) -> tuple[str, ...]:
+    bps = each.slippage_bps
+    return (
+        each.reason.replace("_", " "),
+        _REFERENCE.get(each.ref_kind, each.ref_kind),
+        f"{each.orders:,}",
+        usd(each.notional_usd, 0),
+        "unknown" if bps is None else number(bps, 2),
+        usd(each.slippage_usd),
+        usd(each.fees_usd),
+    )
+
+
+def _with_interval(text: str, account: Performance | None) -> str:
+    if account is None or account.sharpe_low is None or account.sharpe_high is None:
+        return text
+    return f"{text} [{number(account.sharpe_low, 1)}, {number(account.sharpe_high, 1)}]"
+
+
+def _apart(difference: float, *, is_percent: bool) -> str:
+    return f"{number(difference, 1, signed=True)} points" if is_percent else number(difference, 2, signed=True)
+
+
+def _or_status(value: float | None, status: str) -> str:
+    return status if value is None else percent(value, 2, signed=True)

@@ -1,0 +1,241 @@
+"""Facts and policy become a verdict: decided by both engines, explained to the last leaf, recorded, replayable.
+
+A verdict is a value: the same facts and policy give the same bytes. What it was decided on (the facts of the moment,
+the days before, the texts of policy, vocabulary, bundle and configuration) is in the ledger beside it, so any past
+verdict can be replayed and must come out equal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from engine.clock import DAY_MS, MINUTE_MS, iso
+from engine.facts import facts_document
+from engine.ledger.rows import FactsSnapshot, StoredDocument, VerdictRecord, sha256_of
+from engine.policy.decide import decide
+from engine.policy.derive import Day, History
+from engine.policy.effects import Effects
+from engine.policy.explain import explain
+from engine.policy.facts import OK, validated_all
+from engine.policy.interpreter import colour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from engine.ledger.rows import Row
+    from engine.policy.bundle import Bundle
+    from engine.policy.decide import Decision
+    from engine.policy.durable import Engine
+    from engine.policy.facts import Fact, Facts
+    from engine.policy.model import Band, Policy, Snapshot
+
+@dataclass(frozen=True)
+class Situation:
+    """What a verdict says of the desk beside its reasons: stage, exposure and cap before it acts, risk equity."""
+
+    stage: int
+    exposure: float
+    cap_usd: float
+    equity_usd: float | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One verdict; its record is written out only when it is asked for.
+
+    Attributes:
+        policy: what decided.
+        at_ms: the moment it is about.
+        facts: validated, as decided on.
+        snapshot: the same as both engines read them, with the streaks.
+        decision: of both engines.
+        situation: of the desk.
+        streaks_since_ms: days that began before it count in no streak (A34).
+        evidence: what the facts hash covers: the days before and the facts of the moment.
+        recorded_hashes: of bundle, configuration, policy and vocabulary.
+        engine_version: of the program that decided.
+    """
+
+    policy: Policy
+    at_ms: int
+    facts: Facts
+    snapshot: Snapshot
+    decision: Decision
+    situation: Situation
+    streaks_since_ms: int | None
+    evidence: Callable[[], str]
+    recorded_hashes: Mapping[str, str]
+    engine_version: str
+
+    @property
+    def outcome(self) -> str:
+        """What the policy decides."""
+        return self.decision.outcome
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """Of everything it was decided with and on."""
+        return {**self.recorded_hashes, "facts": self.evidence()}
+
+    @cached_property
+    def verdict_id(self) -> str:
+        """``V20221109-1400-action-3fa9c1``: moment, policy, and six digits of what it was decided on."""
+        return f"V{_stamp(self.at_ms)}-{self.policy.name}-{sha256_of(canonical(self.hashes))[:6]}"
+
+    @cached_property
+    def document(self) -> str:
+        """The verdict as recorded: canonical JSON."""
+        policy, decision, facts = self.policy, self.decision, self.facts
+        flags = (policy.by_id[name].effects.flag for name in decision.fired)
+        unknown = [{"fact": name, "status": facts[name].status} for name in policy.facts if facts[name].status != OK]
+        return canonical(
+            {
+                "verdict_id": self.verdict_id,
+                "at_ms": self.at_ms,
+                "policy": policy.name,
+                "outcome": decision.outcome,
+                "fired": list(decision.fired),
+                "agree": decision.agree,
+                "fault": decision.fault,
+                "traces": _traces(decision),
+                "rules": explain(policy, self.snapshot),
+                "bands": {fact: _colour(band, self.snapshot) for fact, band in policy.bands.items()},
+                "unknown": unknown,
+                "effects": _declared(policy.effects[decision.outcome]),
+                "flags": sorted({flag for flag in flags if flag}),
+                "hashes": self.hashes,
+                "engine_version": self.engine_version,
+                "streaks_since_ms": self.streaks_since_ms,
+                **dataclasses.asdict(self.situation),
+            }
+        )
+
+    def rows(self) -> list[Row]:
+        """Return what the ledger keeps: the facts it was decided on, and the verdict itself."""
+        record = VerdictRecord(
+            self.verdict_id,
+            self.at_ms,
+            self.policy.name,
+            self.outcome,
+            self.hashes["policy"],
+            self.hashes["config"],
+            self.hashes["facts"],
+            self.document,
+        )
+        return [FactsSnapshot.of(self.at_ms, facts_document(self.facts), day_close=self.at_ms % DAY_MS == 0), record]
+
+
+class Judge:
+    """Decides one policy at one moment after another, with both engines.
+
+    Args:
+        policy: what decides.
+        engine: the production engine, loaded with the same policy.
+        hashes: of bundle and configuration, as recorded beside those of the policy and its vocabulary.
+        engine_version: of this program, as recorded.
+    """
+
+    def __init__(self, policy: Policy, engine: Engine, hashes: Mapping[str, str], engine_version: str) -> None:
+        self.policy = policy
+        self._engine = engine
+        self._version = engine_version
+        self._history = History(self.policy)
+        self._chain = ""
+        self._last_day_ms = 0
+        self._hashes = {**hashes, "policy": policy.sha256, "vocabulary": policy.vocabulary.sha256}
+
+    def verdict(
+        self, posted: Mapping[str, Fact], at_ms: int, situation: Situation, *, streaks_since_ms: int | None = None
+    ) -> Verdict:
+        """Return the verdict of the facts posted at `at_ms`.
+
+        Args:
+            posted: facts by name, not yet validated.
+            at_ms: the moment.
+            situation: of the desk, for the record.
+            streaks_since_ms: days that began before it count in no streak (A34).
+        """
+        facts = validated_all(posted.values(), self.policy.vocabulary, at_ms)
+        snapshot = self._history.at(facts, at_ms, since_ms=streaks_since_ms)
+        return Verdict(
+            self.policy,
+            at_ms,
+            facts,
+            snapshot,
+            decide(self.policy, snapshot, self._engine),
+            situation,
+            streaks_since_ms,
+            partial(self._evidence, self._chain, facts, at_ms == self._last_day_ms),
+            self._hashes,
+            self._version,
+        )
+
+    def add_day(self, at_ms: int, facts: Facts) -> None:
+        """Take in the facts at the end of a complete day; later verdicts count it in their streaks."""
+        self._history.add(Day(at_ms, facts))
+        self._chain = _chained(self._chain, facts)
+        self._last_day_ms = at_ms
+
+    @staticmethod
+    def _evidence(chain: str, facts: Facts, included: bool) -> str:  # noqa: FBT001 - the day's end is in the chain
+        return chain if included else _chained(chain, facts)
+
+
+def bundle_hashes(bundle: Bundle) -> dict[str, str]:
+    """Return the hashes that every verdict under this bundle records."""
+    return {"bundle": bundle.sha256, "config": bundle.config_sha256}
+
+
+def bundle_documents(bundle: Bundle) -> list[Row]:
+    """Return the texts that a replay needs, stored once a ledger."""
+    policies = [StoredDocument.of("policy", policy.source, policy.text) for policy in bundle.policies.values()]
+    return [
+        *policies,
+        StoredDocument.of("vocabulary", bundle.vocabulary.source, bundle.vocabulary.text),
+        StoredDocument.of("bundle", str(bundle.path), bundle.text),
+        StoredDocument.of("config", str(bundle.config_path), bundle.config_text),
+    ]
+
+
+def _chained(chain: str, facts: Facts) -> str:
+    """Return one hash of everything decided on so far: the facts of each day in order."""
+    return sha256_of(f"{chain}{facts_document(facts)}")
+
+
+def canonical(document: Mapping[str, Any]) -> str:
+    """Return JSON with sorted keys and no spaces: the same values give the same bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _stamp(at_ms: int) -> str:
+    text = iso(at_ms)
+    seconds = "" if at_ms % MINUTE_MS == 0 else text[17:]
+    return f"{text[:4]}{text[5:7]}{text[8:10]}-{text[11:13]}{text[14:16]}{seconds}"
+
+
+def _declared(effects: Effects) -> dict[str, Any]:
+    """Return the effects that were declared, under the names of `Effects`."""
+    nothing = Effects()
+    return {key: value for key, value in dataclasses.asdict(effects).items() if value != getattr(nothing, key)}
+
+
+def _colour(band: Band, snapshot: Snapshot) -> str:
+    for name in ("green", "red", "yellow"):
+        is_it = colour(snapshot.values, band, name)
+        if is_it is None:
+            return "unknown"
+        if is_it:
+            return name
+    raise AssertionError(band)
+
+
+def _traces(decision: Decision) -> dict[str, list[str]] | None:
+    """Return what each engine fired, where they did not agree."""
+    if decision.agree and decision.fault is None:
+        return None
+    durable = decision.durable_fired
+    return {"durable": list(durable) if durable is not None else [], "interpreter": list(decision.interpreter_fired)}
