@@ -5,6 +5,7 @@ The loop runs over years of hours and tens of thousands of orders, so it writes 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,8 +31,19 @@ Settled = tuple[int, int, int, float, float]
 """Hour, lane, index in the lane's settlements, quantity, amount."""
 
 
-Change = tuple[int, float, float]
-"""Hour, quantity and cash after it."""
+@dataclass
+class Changes:
+    """The hours at which one symbol's quantity or cash changed, and both afterwards; the first is before all hours."""
+
+    hour: array[int] = field(default_factory=lambda: array("q", [_BEFORE]))
+    qty: array[float] = field(default_factory=lambda: array("d", [0.0]))
+    cash_usd: array[float] = field(default_factory=lambda: array("d", [0.0]))
+
+    def at_closes(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
+        """Return quantity and cash at the closes of the hours ``start:stop``, float64 (n,) each."""
+        part = slice(bisect_left(self.hour, start) - 1, bisect_left(self.hour, stop))
+        spans = np.diff(np.maximum(np.array(self.hour[part]), start), append=stop)
+        return np.repeat(np.array(self.qty[part]), spans), np.repeat(np.array(self.cash_usd[part]), spans)
 
 
 @dataclass
@@ -39,7 +51,7 @@ class Journal:
     """One account's notes.
 
     Attributes:
-        lanes: of each symbol the changes of its quantity and cash, after a first one before all hours.
+        lanes: one a symbol.
         equities: the risk equity at each close so far, USDT.
         trades: executions, oldest first.
         settled: funding settlements of open positions, oldest first.
@@ -47,8 +59,8 @@ class Journal:
         unit_steps: the hour from whose close on there were so many units.
     """
 
-    lanes: list[list[Change]]
-    equities: list[float] = field(default_factory=list)
+    lanes: list[Changes]
+    equities: array[float] = field(default_factory=lambda: array("d"))
     trades: list[Trade] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
     stretches: list[tuple[int, Bounds]] = field(default_factory=list)
@@ -57,7 +69,7 @@ class Journal:
     @classmethod
     def opened(cls, lanes: int, units: float) -> Journal:
         """Return the notes of an account of so many symbols that is flat."""
-        return cls([[(_BEFORE, 0.0, 0.0)] for _ in range(lanes)], unit_steps=[(0, units)])
+        return cls([Changes() for _ in range(lanes)], unit_steps=[(0, units)])
 
     def fills(self, lanes: Sequence[Lane], time_ms: IntArray, start: int, slippage_ratio: float) -> list[Fill]:
         """Return the executions from number `start` on as records."""
@@ -107,7 +119,7 @@ class Journal:
     def history(self, lanes: Sequence[Lane], time_ms: IntArray, start: int, stop: int) -> History:
         """Return what stood at the closes of the hours ``start:stop``, all of them simulated."""
         equity = np.array(self.equities[start:stop])
-        kept = [_at_closes(changes, start, stop) for changes in self.lanes]
+        kept = [changes.at_closes(start, stop) for changes in self.lanes]
         qty = np.column_stack([quantity for quantity, _ in kept])
         cash = np.column_stack([money for _, money in kept])
         mark = np.column_stack([lane.mark[start:stop] for lane in lanes])
@@ -130,14 +142,6 @@ class Journal:
             position=np.column_stack([lane.position(start, stop) for lane in lanes]),
             estimated=(estimated & (qty != 0.0)).sum(axis=1),
         )
-
-
-def _at_closes(changes: Sequence[Change], start: int, stop: int) -> tuple[FloatArray, FloatArray]:
-    """Return quantity and cash at the closes of the hours ``start:stop``, float64 (n,) each."""
-    first, last = bisect_left(changes, (start,)) - 1, bisect_left(changes, (stop,))
-    hours, qty, cash_usd = (np.array(column) for column in zip(*changes[first:last], strict=True))
-    spans = np.diff(np.maximum(hours, start), append=stop)
-    return np.repeat(qty, spans), np.repeat(cash_usd, spans)
 
 
 def _held(steps: Sequence[tuple[int, float]], start: int, stop: int) -> FloatArray:

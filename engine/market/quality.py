@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -101,6 +102,7 @@ def check(
     summaries: list[SeriesSummary] = []
     for symbol, last in market.bars.items():
         mark, funding = market.mark.get(symbol), market.funding.get(symbol)
+        funding = None if funding is None or not len(funding) else funding
         parts: list[tuple[Kind, IntArray, list[Finding]]] = [
             (
                 "last",
@@ -217,10 +219,10 @@ def _funding_findings(funding: FundingRates, last: Bars) -> Iterator[Finding]:
         return Finding("funding-missing", funding.symbol, "funding", iso(begin_ms), iso(end_ms), count, detail)
 
     step_ms = usual * HOUR_MS
-    if len(last) and len(times) and (before := int(times[0] - last.open_time_ms[0]) // step_ms) > 0:
+    if len(last) and (before := int(times[0] - last.open_time_ms[0]) // step_ms) > 0:
         yield missing(int(times[0]) - before * step_ms, int(times[0]) - step_ms, before)
-    starts = np.flatnonzero(np.diff(hours, prepend=-1) != 0)
-    for start, end in zip(starts, [*starts[1:], len(hours)], strict=True):
+    edges = [*np.flatnonzero(np.diff(hours, prepend=-1) != 0), len(hours)]
+    for start, end in pairwise(edges):
         interval, count = int(hours[start]), int(end - start)
         if interval == usual:
             continue
@@ -231,7 +233,7 @@ def _funding_findings(funding: FundingRates, last: Bars) -> Iterator[Finding]:
             detail = f"settled every {interval} h instead of {usual} h, {count} times"
             begin, stop = iso(int(times[start])), iso(int(times[end]))
             yield Finding("funding-interval", funding.symbol, "funding", begin, stop, count, detail)
-    if len(last) and len(times) and (after := int(last.open_time_ms[-1] - times[-1]) // step_ms) > 0:
+    if len(last) and (after := int(last.open_time_ms[-1] - times[-1]) // step_ms) > 0:
         yield missing(int(times[-1]) + step_ms, int(times[-1]) + after * step_ms, after)
 
 

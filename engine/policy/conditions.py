@@ -175,7 +175,11 @@ class ConditionReader:
                 )
             self.used.add(parameter)
             text = self._parameters[parameter].value
-        steps = threshold(spec, text, operator)
+        try:
+            steps = threshold(spec, text, operator)
+        except MistakeError as mistake:
+            help_ = f"change the parameter `{parameter}`" if parameter else mistake.help
+            raise MistakeError(mistake.code, mistake.problem, help_) from None
         return Compare(spec.name, cast("Operator", operator), steps, f"{operator} {text}", parameter)
 
     def _check_all(self, path: Key, leaves: list[Leaf]) -> None:

@@ -87,12 +87,10 @@ def _fact(findings: Findings, name: str) -> FactSpec | None:
         low, high, resolution = 0, len(choices) - 1, Decimal(1)
     else:
         low, high, resolution = _range(findings, name)
-    if len(findings.problems) > before or not findings.value(*path, "title"):
+    title, worse, source = (findings.value(*path, key) for key in ("title", "worse", "from"))
+    if len(findings.problems) > before or not (title and worse and source and max_age_ms):
         return None
-    about = findings.value(*path)
-    return FactSpec(
-        name, about["title"], unit, about["worse"], low, high, resolution, max_age_ms or 0, about["from"], choices
-    )
+    return FactSpec(name, title, unit, worse, low, high, resolution, max_age_ms, source, choices)
 
 
 def _unit(findings: Findings, name: str) -> tuple[str, tuple[str, ...]]:

@@ -241,6 +241,8 @@ def _wording(error: ValidationError, *, of_key: bool) -> tuple[str, str, str]:
         case "regex":
             wrong = "is no name" if of_key else "has the wrong form"
             wording = ("name", f"{quoted(found)} {wrong}", _form(constraint))
+        case "nullable":
+            wording = ("empty", "something is needed here, found nothing", "")
         case "items":
             wording = ("length", f"expected {len(constraint)} values, found {len(found)}", "")
         case "minlength":

@@ -127,6 +127,8 @@ class Rehearsal:
             LedgerError: the ledger cannot be written.
         """
         self._ledger.append(bundle_documents(self._plan.bundle))
+        self._event(self._plan.start_ms, Change("bounds", "launch", {**self._posture.in_force(), "reason": "launch"}))
+        self._event(self._plan.start_ms, Change("posture", str(self._posture.stage), self._posture.to_json()))
         opens = self._simulations[RISK].grid_ms.tolist()
         pending: list[Verdict] = []
         for hour, open_ms in enumerate(opens):

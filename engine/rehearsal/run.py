@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.backtest import make_sleeves
 from engine.clock import DAY_MS, iso, parse_time
-from engine.config import load_config
+from engine.config import load_config, require_supported
 from engine.errors import Problem, UsageError
 from engine.ledger import Ledger
 from engine.market.imports import open_market
@@ -24,6 +23,7 @@ from engine.rehearsal.approvals import approvals_from
 from engine.rehearsal.loop import Plan, Progress, Rehearsal
 from engine.reports.rehearsal_report import write_rehearsal_report
 from engine.version import version
+from strategies.ensemble import make_sleeves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +81,7 @@ def rehearse(request: RehearsalRequest, progress: Callable[[Progress], None]) ->
         StagegateError: configuration, policies, prices or approvals are wrong, or the folder cannot be written.
     """
     config = load_config(request.config)
+    require_supported(config)
     bundle = load_bundle(request.rules)
     market, start_ms, end_ms = _market(request, config)
     stages = bundle.policies["stages"].stages
@@ -90,7 +91,7 @@ def rehearse(request: RehearsalRequest, progress: Callable[[Progress], None]) ->
         raise UsageError(Problem("stage", "--stage", problem, f"one of {known}"))
     plan = Plan(
         market,
-        make_sleeves(config, market, config.market.symbols),
+        make_sleeves(config.ensemble.strategies, market.bars, config.market.symbols, config.backtest.slippage_bps),
         config,
         bundle,
         start_ms,

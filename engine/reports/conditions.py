@@ -21,7 +21,8 @@ _OF_START = re.compile(r"return_\w+")
 _TEST = re.compile(r"(<=|>=|!=|<|>|=)(.*)")
 _KNOWING = ("known", "unknown")
 _LOWER = (">", ">=")
-_RANGES = tuple({low, high} for low in _LOWER for high in ("<", "<="))
+_UPPER = ("<", "<=")
+_TOLD = 3  # conditions told in a sentence
 _OPPOSITE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "!=": "="}
 
 
@@ -31,7 +32,12 @@ def sentence(verdict: Verdict) -> str:
     if not rules:
         return "no rule asks for anything else"
     first = rules[0]
-    facts = ", ".join(condition_text(condition) for condition in telling(first))
+    told = telling(first)
+    facts = ", ".join(condition_text(condition) for condition in told)
+    if len(told) == 1 and "[" not in first.id and first.because:
+        facts = facts.removeprefix(f"{told[0].fact} ")  # the reason names it
+    if len(told) > _TOLD:
+        facts = f"all {count(len(told), 'condition')} hold"
     text = ": ".join(part for part in (first.because or first.id, facts) if part)
     return f"{text} (and {count(len(rules) - 1, 'more rule')})" if len(rules) > 1 else text
 
@@ -52,7 +58,9 @@ def sharpe_error(fact: str, value: float) -> float | None:
 
 def condition_text(condition: Condition) -> str:
     """Return the fact, its value and what it is compared with."""
-    return f"{value_text(condition)} {test_of(condition)}".rstrip()
+    test = test_of(condition)
+    between = "between " if " to " in test else ""
+    return f"{value_text(condition)} {between}{test.replace(' to ', ' and ') if between else test}".rstrip()
 
 
 def test_of(condition: Condition) -> str:
@@ -77,26 +85,24 @@ def telling(rule: Rule) -> tuple[Condition, ...]:
 
 
 def grouped(conditions: Sequence[Condition]) -> tuple[Condition, ...]:
-    """Return the conditions with both edges of a yellow band as one: ``8 to 10%``."""
+    """Return the conditions with what is asked of one fact as one: both edges of a yellow band are ``8 to 10%``."""
     found: list[Condition] = []
     for condition in conditions:
         before = found[-1] if found else None
-        between = _between(before, condition) if before else None
-        if before is None or between is None:
+        if before is None or (before.fact, before.truth) != (condition.fact, condition.truth):
             found.append(condition)
         else:
-            found[-1] = replace(condition, test=between, margin=None)
+            found[-1] = replace(before, test=_both(before.test, condition.test), margin=None)
     return tuple(found)
 
 
-def _between(one: Condition, other: Condition) -> str | None:
-    """Return both tests of the same fact as a range where one is a lower and the other an upper edge, inclusive."""
-    edges = [edge for edge in (_TEST.fullmatch(each.test) for each in (one, other)) if edge]
-    tests = {edge[1]: edge[2].strip() for edge in edges}
-    if one.fact != other.fact or one.truth != other.truth or set(tests) not in _RANGES:
-        return None
-    low = next(text for operator, text in tests.items() if operator in _LOWER)
-    high = next(text for operator, text in tests.items() if operator not in _LOWER)
+def _both(one: str, other: str) -> str:
+    """Return two tests of a fact as one: a range where one is a lower and the other an upper edge."""
+    tests = {match[1]: match[2].strip() for match in (_TEST.fullmatch(test) for test in (one, other)) if match}
+    low = next((text for operator, text in tests.items() if operator in _LOWER), None)
+    high = next((text for operator, text in tests.items() if operator in _UPPER), None)
+    if low is None or high is None:
+        return f"{comparison(one)} and {comparison(other)}"
     return f"{bare(low)} to {high}"
 
 
@@ -104,8 +110,11 @@ def streak_text(rule: Rule) -> str:
     """Return ``2 of 4 days``; empty for a rule without a streak."""
     if rule.streak is None:
         return ""
-    span = f" within {rule.streak.of}" if rule.streak.of is not None else ""
-    return f"{rule.streak.days} of {count(rule.streak.needed, 'day')}{span}"
+    if rule.streak.of is not None:
+        return f"{rule.streak.days} of the last {rule.streak.of} days, {rule.streak.needed} needed"
+    if rule.streak.days > rule.streak.needed:
+        return f"{count(rule.streak.days, 'day')}, {rule.streak.needed} needed"
+    return f"{rule.streak.days} of {count(rule.streak.needed, 'day')}"
 
 
 def margin_text(condition: Condition) -> str:
@@ -128,8 +137,10 @@ def way_back_text(condition: Condition) -> str:
     'drawdown ≤ 10 % (0.4 points)'
     """
     match = _TEST.fullmatch(condition.test.strip())
-    test = comparison(_OPPOSITE[match[1]] + match[2]) if match else f"no longer {condition.test}"
-    far = margin_text(condition)
+    if match is None or " and " in condition.test:
+        return f"{condition.fact} not {test_of(condition)}"
+    test = comparison(_OPPOSITE[match[1]] + match[2])
+    far = margin_text(condition) if exact(condition.margin) else ""
     return f"{condition.fact} {test} ({far})" if far else f"{condition.fact} {test}"
 
 

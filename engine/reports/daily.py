@@ -82,7 +82,7 @@ def daily_content(view: LedgerView) -> Report:
         sections.verdicts_section(view, frame.from_ms),
     )
     shown = tuple(day for day in view.days if day.day_ms >= frame.from_ms)
-    return report_of(view, "daily report", f"As of {as_of_text(view)}.", parts, shown)
+    return report_of(view, "daily report", as_of_text(view), parts, shown)
 
 
 def positions_table(view: LedgerView) -> Table:

@@ -67,18 +67,22 @@ def frame_of(view: LedgerView, from_ms: int | None = None) -> Frame:
 
 
 def equity_figure(view: LedgerView, frame: Frame) -> Figure:
-    """Return the equity of both accounts."""
-    risk, shadow = _cut(view.risk, frame), _cut(view.shadow, frame)
-    lines = [Line(WITH, risk.at_ms, risk.equity_usd)] if len(risk) else []
-    if len(shadow):
-        lines.append(Line(WITHOUT, shadow.at_ms, shadow.equity_usd, palette.WITHOUT_POLICY, _DASH))
+    """Return what the starting capital became in both accounts; cash flows change units, never the curve (A13)."""
+    accounts = [(name, _cut(marks, frame)) for name, marks in ((WITH, view.risk), (WITHOUT, view.shadow))]
+    known = [(name, marks) for name, marks in accounts if len(marks) and marks.nav[0] > 0]
+    start_usd = float(known[0][1].equity_usd[0]) if known else 0.0
+    lines = [
+        Line(name, marks.at_ms, start_usd * marks.nav / marks.nav[0], *_account_look(name)) for name, marks in known
+    ]
+    flows = [flow for flow in view.flows if flow.at_ms >= frame.from_ms]
+    left_out = f" {count(len(flows), 'cash flow is', 'cash flows are')} left out of the curve." if flows else ""
     return Figure(
         "equity",
-        "Equity",
-        "Risk equity in US dollars, with the result of open positions, fees, slippage and funding. The dashed line is "
-        "the shadow account: the same strategies at full exposure, under no policy. The strip shows the verdicts.",
+        f"What {usd(start_usd, 0)} became",
+        "In US dollars, with the result of open positions, fees, slippage and funding. The dashed line is the shadow "
+        f"account: the same strategies at full exposure, under no policy. The strip shows the verdicts.{left_out}",
         plots.equity_plot(frame, lines),
-        _month_table(risk, shadow),
+        _equity_table(lines, accounts[0][1]),
     )
 
 
@@ -92,8 +96,7 @@ def drawdown_figure(view: LedgerView, frame: Frame) -> Figure:
         if len(marks):
             values = drawdown_percent(marks.at_ms, marks.nav, since)
             keep = marks.at_ms >= frame.from_ms
-            look = (palette.WITH_POLICY, ()) if name == WITH else (palette.WITHOUT_POLICY, _DASH)
-            lines.append(Line(name, marks.at_ms[keep], values[keep], *look))
+            lines.append(Line(name, marks.at_ms[keep], values[keep], *_account_look(name)))
     if lines:
         for month, first, last in period_rows(lines[0].at_ms):
             cells = [month]
@@ -238,30 +241,30 @@ def _edges(view: LedgerView, fact: str) -> list[Edge]:
     ]
 
 
-def _month_table(risk: Marks, shadow: Marks) -> Table:
+def _account_look(name: str) -> tuple[str, tuple[float, ...]]:
+    return (palette.WITH_POLICY, ()) if name == WITH else (palette.WITHOUT_POLICY, _DASH)
+
+
+def _equity_table(lines: Sequence[Line], risk: Marks) -> Table:
+    """Return what each curve is worth at the end of every period, its return, and the equity with all cash flows."""
+    if not lines:
+        return table("until", [])
     rows = []
-    before = before_shadow = None
-    for month, first, last in period_rows(risk.at_ms):
-        until = int(risk.at_ms[last])
-        row = int(np.searchsorted(shadow.at_ms, until, side="right")) - 1
-        nav, shadow_nav = float(risk.nav[last]), float(shadow.nav[row]) if row >= 0 else None
-        start = before if before is not None else float(risk.nav[first])
-        start_shadow = before_shadow if before_shadow is not None else (float(shadow.nav[0]) if len(shadow) else None)
-        rows.append(
-            (
-                month,
-                usd(float(risk.equity_usd[last]), 0),
-                _growth(start, nav),
-                usd(float(shadow.equity_usd[row]), 0) if row >= 0 else "unknown",
-                _growth(start_shadow, shadow_nav),
-            )
-        )
-        before, before_shadow = nav, shadow_nav
-    return table("until | #equity, with | #return, with | #equity, without | #return, without", rows)
+    before = [float(line.values[0]) for line in lines]
+    for period, _, last in period_rows(lines[0].at_ms):
+        cells: list[str] = []
+        for index, line in enumerate(lines):
+            row = int(np.searchsorted(line.at_ms, lines[0].at_ms[last], side="right")) - 1
+            value = float(line.values[max(row, 0)])
+            cells += [usd(value, 0), _growth(before[index], value)]
+            before[index] = value
+        rows.append((period, *cells, usd(float(risk.equity_usd[last]), 0)))
+    heads = " | ".join(f"#{line.name} | #return" for line in lines)
+    return table(f"until | {heads} | #equity with flows", rows)
 
 
-def _growth(start: float | None, end: float | None) -> str:
-    if start is None or end is None or start <= 0:
+def _growth(start: float, end: float) -> str:
+    if start <= 0:
         return "unknown"
     return percent((end / start - 1) * 100, signed=True)
 

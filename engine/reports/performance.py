@@ -27,7 +27,8 @@ class Performance:
 
     Attributes:
         start_usd: equity at the first mark.
-        end_usd: equity at the last.
+        end_usd: equity at the last, after every cash flow.
+        grown_usd: what `start_usd` became, cash flows left out.
         return_percent: NAV at the end over NAV at the start, so deposits count for nothing (A13).
         cagr_percent: the same as a yearly rate.
         volatility_percent: annualised, of daily returns.
@@ -40,6 +41,7 @@ class Performance:
 
     start_usd: float
     end_usd: float
+    grown_usd: float | None
     return_percent: float | None
     cagr_percent: float | None
     volatility_percent: float | None
@@ -63,6 +65,7 @@ def performance(marks: Marks) -> Performance | None:
     return Performance(
         start_usd=float(marks.equity_usd[0]),
         end_usd=float(marks.equity_usd[-1]),
+        grown_usd=float(marks.equity_usd[0]) * last / first if first > 0 else None,
         return_percent=(last / first - 1) * _PERCENT if first > 0 else None,
         cagr_percent=_percent(metrics.cagr(returns)),
         volatility_percent=_percent(metrics.volatility(returns)),

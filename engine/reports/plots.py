@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.clock import DAY_MS
 from engine.reports import palette
+from engine.reports.numbers import number
 from engine.reports.palette import outcome_look
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ _RC: Any = {
 _WHOLE_DAYS = 60  # below it every mark is drawn
 _LABEL_PX = 17  # least distance of two names at the right edge, at Matplotlib's 100 dots an inch
 _HEADROOM = 0.06
+_WHOLE_DOLLARS = 20  # a narrower axis shows tenths
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,9 @@ def _finish(
     if tick_labels or money:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     if money:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace("-", "\N{MINUS SIGN}")))
+        low, high = axes.get_ylim()
+        places = 0 if abs(high - low) >= _WHOLE_DOLLARS else 1
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, places)))
     axes.set_title(unit, loc="left", fontsize=_FONT_PT - 0.5, color=palette.MUTED, pad=7)
     _name_ends(axes, lines, edges)
 

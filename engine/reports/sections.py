@@ -80,9 +80,9 @@ def effect_table(with_policy: Performance, without: Performance | None) -> Table
             texts = [_with_interval(text, each) for text, each in zip(texts, (with_policy, without), strict=True)]
         apart = "" if ours is None or theirs is None else _apart(ours - theirs, is_percent=is_percent)
         rows.append((title, *texts, apart))
-    ends = [usd(with_policy.end_usd, 0), "unknown" if without is None else usd(without.end_usd, 0)]
-    apart = "" if without is None else usd(with_policy.end_usd - without.end_usd, 0, signed=True)
-    rows.insert(0, ("equity at the end", *ends, apart))
+    ours, theirs = with_policy.grown_usd, None if without is None else without.grown_usd
+    apart = "" if ours is None or theirs is None else usd(ours - theirs, 0, signed=True)
+    rows.insert(0, (f"{usd(with_policy.start_usd, 0)} became", usd(ours, 0), usd(theirs, 0), apart))
     return table("measure | #with the policy | #without it | #difference", rows)
 
 
@@ -93,7 +93,7 @@ def effect_sentence(view: LedgerView) -> str:
         return ""
     grown = percent(ours.return_percent, signed=True)
     text = (
-        f"With the policy in the loop {usd(ours.start_usd, 0)} became {usd(ours.end_usd, 0)}, a return of {grown}, and "
+        f"With the policy in the loop {usd(ours.start_usd, 0)} became {usd(ours.grown_usd, 0)}, a return of {grown}, and "
         f"the largest drawdown was {percent(ours.max_drawdown_percent)}."
     )
     if theirs is None:

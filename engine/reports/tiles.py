@@ -55,8 +55,10 @@ def _equity(view: LedgerView) -> Tile:
         return Tile("Equity", "unknown", "unknown", "no mark is recorded")
     nav, start = float(view.risk.nav[-1]), float(view.risk.nav[0])
     change = percent((nav / start - 1) * 100, signed=True) if start > 0 else "unknown"
+    flows = sum(flow.amount_usd for flow in view.flows)
+    moved = f", {usd(flows, 0, signed=True)} of cash flows" if flows else ""
     return Tile(
-        "Equity", usd(float(view.risk.equity_usd[-1]), 0), "", f"NAV {number(nav, 4)} per unit, {change} since start"
+        "Equity", usd(float(view.risk.equity_usd[-1]), 0), "", f"NAV {number(nav, 4)} per unit, {change}{moved}"
     )
 
 

@@ -94,7 +94,7 @@ def why_text(verdict: Verdict, standing: Standing | None = None) -> str:
         Lines of at most 80 columns without a trailing newline.
     """
     around = standing or Standing()
-    lines = [*_wrapped(_header(verdict, around), 0), *_wrapped(_outcome(verdict, around), _LABEL - 1), ""]
+    lines = [*header_lines(verdict, around), ""]
     lines += _fired(verdict, around)
     lines += _not_fired(verdict, around)
     lines += _unknown(verdict, around)
@@ -103,6 +103,11 @@ def why_text(verdict: Verdict, standing: Standing | None = None) -> str:
     lines += _labelled("softer", _softer(verdict, around))
     lines += _labelled("next", _next(around))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def header_lines(verdict: Verdict, around: Standing) -> list[str]:
+    """Return what was decided when and under which policy, and the bounds in force."""
+    return [*_wrapped(_header(verdict, around), 0), *_wrapped(_outcome(verdict, around), _LABEL - 1)]
 
 
 def _header(verdict: Verdict, around: Standing) -> str:

@@ -106,5 +106,9 @@ def _knowledge(view: LedgerView) -> Iterator[tuple[str, str, str]]:
 
 
 def as_of_text(view: LedgerView) -> str:
-    """Return when the report's numbers are from."""
-    return minute_text(view.now_ms) if view.now_ms else "never"
+    """Return when the numbers are from, and what the last 24 hours did to the equity."""
+    if not view.now_ms:
+        return "Nothing has been marked."
+    equity = next((now for what, _, now in _account(view) if what == "equity"), "")
+    moved = f": equity {equity.removesuffix(')')} since yesterday)" if equity else ""
+    return f"As of {minute_text(view.now_ms)}{moved}."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import HOUR_MS, iso, parse_time
@@ -324,6 +324,7 @@ STAMPS = st.one_of(
 )
 
 
+@settings(max_examples=100, deadline=None)
 @given(rows=st.lists(st.tuples(STAMPS, NUMBERS, NUMBERS), min_size=1, max_size=6), turned=st.booleans())
 def test_the_fast_reader_reads_what_the_careful_one_reads_or_declines(
     rows: list[tuple[str, str, str]], *, turned: bool
@@ -343,6 +344,7 @@ def test_the_fast_reader_reads_what_the_careful_one_reads_or_declines(
         assert all(np.array_equal(columns.numbers[name], careful.numbers[name]) for name in "ab")
 
 
+@settings(max_examples=100, deadline=None)
 @given(
     values=st.lists(st.decimals(min_value="0.00000001", max_value=10**7, places=8).map(str), min_size=1, max_size=20)
 )

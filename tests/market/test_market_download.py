@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import DAY_MS, HOUR_MS, SimulatedClock
@@ -422,6 +422,7 @@ def test_no_error_of_a_download_is_without_help(bench: Bench) -> None:
     assert all(problem.help for problem in caught.value.problems)
 
 
+@settings(max_examples=100, deadline=None)
 @given(
     present=st.sets(st.integers(0, 40), max_size=30),
     start=st.integers(0, 40),

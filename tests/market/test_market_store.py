@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import HOUR_MS, parse_time
@@ -87,6 +87,7 @@ def test_what_goes_in_comes_out_exactly(tmp_path: Path) -> None:
 PRICES = st.dictionaries(st.integers(0, 30), st.sampled_from([10.0, 11.0, 12.5]), max_size=12)
 
 
+@settings(max_examples=40, deadline=None)
 @given(first=PRICES, second=PRICES)
 def test_an_upsert_is_the_union_in_which_the_new_wins_and_counts_what_it_did(
     tmp_path_factory: pytest.TempPathFactory, first: dict[int, float], second: dict[int, float]

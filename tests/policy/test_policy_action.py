@@ -216,7 +216,9 @@ def test_R143_R147_every_condition_alone_stops_a_promotion(  # noqa: N802 - SOP 
     assert "scale_up" not in fired(engine, bad, [bad] * 10), row
 
 
-@pytest.mark.parametrize("broken_by", [{"sharpe_20d": 0.8}, {"drawdown": 9.0}, {"exposure": 0.5}, {"sharpe_20d": "<young>"}, None])
+@pytest.mark.parametrize(
+    "broken_by", [{"sharpe_20d": 0.8}, {"drawdown": 9.0}, {"exposure": 0.5}, {"sharpe_20d": "<young>"}, None]
+)
 def test_R149_a_break_on_day_seven_resets(engine: DurableEngine, broken_by: dict[str, Any] | None) -> None:  # noqa: N802
     bad = None if broken_by is None else {**STRONG, **broken_by}
     days = [STRONG] * 6 + [bad] + [STRONG] * 9
@@ -277,7 +279,11 @@ def test_R134_R135_R138_R140_R141_effects_are_data(action: Policy) -> None:  # n
     assert (effects["SCALE_UP"].cap_factor, effects["SCALE_UP"].approvals) == (1.5, 2)
     assert effects["SCALE_UP"].at_most_ms == 30 * DAY_MS
     assert (effects["REDUCE"].exposure, effects["REDUCE"].once_per_episode) == (0.5, True)
-    assert (effects["PAUSE"].exposure, effects["PAUSE"].entries_blocked, effects["PAUSE"].until) == (0.0, True, "restart")
+    assert (effects["PAUSE"].exposure, effects["PAUSE"].entries_blocked, effects["PAUSE"].until) == (
+        0.0,
+        True,
+        "restart",
+    )
     assert effects["PAUSE"].incident == "CRITICAL"
     assert effects["KEEP"] == type(effects["KEEP"])()
     assert action.exit_codes == {"KEEP": 0, "SCALE_UP": 10, "REDUCE": 20, "PAUSE": 30}
