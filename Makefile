@@ -34,7 +34,7 @@ $(VENV)/.bench: $(VENV)/.dev locks/bench.lock
 setup: $(VENV)/.dev  ## install everything that work on the project needs
 
 demo: $(VENV)/.runtime  ## a year of a synthetic market with the policy in the loop, a crash, and a report
-	@$(BIN)/stagegate rehearse --demo
+	@$(BIN)/stagegate rehearse --out reports/demo
 
 test: lint types unit  ## ruff, mypy --strict, import-linter, pytest
 

@@ -45,7 +45,9 @@ LedgerOption = Annotated[Path, typer.Option("--ledger", envvar="STAGEGATE_LEDGER
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="Start, a UTC date or time.")]
 ToOption = Annotated[str | None, typer.Option("--to", help="End, a UTC date or time (exclusive).")]
-SymbolsOption = Annotated[list[str] | None, typer.Option("--symbols", help="Symbols; all of the configuration if absent.")]
+SymbolsOption = Annotated[
+    list[str] | None, typer.Option("--symbols", help="Symbols; all of the configuration if absent.")
+]
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -142,7 +144,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Policies as code for a live crypto strategy: metrics, facts, verdicts, and the orders they bound."""
@@ -178,9 +182,11 @@ def data_download(config: ConfigOption = CONFIG, db: DbOption = MARKET, as_json:
     from engine.market.download import download
     from engine.reports.terminal import download_table, progress_bar
 
-    settings = load_config(config)
+    market = load_config(config).market
     with progress_bar("downloading") as advance:
-        summary = download(db, settings.market.symbols, settings.market.start_ms, SystemClock(), advance)
+        summary = download(
+            db, market.symbols, start_ms=market.start_ms, end_ms=market.end_ms, clock=SystemClock(), progress=advance
+        )
     _output(summary, download_table, as_json)
 
 
@@ -196,12 +202,68 @@ def data_check(
     Example: stagegate data check state/market.db --json
     """
     from engine.config import load_config
-    from engine.market.imports import open_market
-    from engine.market.quality import check
+    from engine.market.quality import check_path
     from engine.reports.terminal import quality_table
 
-    market = open_market(data, load_config(config).market.symbols, klines=klines)
-    _output(check(market), quality_table, as_json)
+    _output(check_path(data, load_config(config).market.symbols, klines=klines), quality_table, as_json)
+
+
+@app.command()
+def signals(
+    config: ConfigOption = CONFIG,
+    symbols: SymbolsOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    data: DataOption = MARKET,
+    klines: KlinesOption = "klines",
+    indicators: Annotated[bool, typer.Option("--indicators", help="Add the breakout's indicators.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="A CSV file; the terminal if absent.")] = None,
+) -> None:
+    """Write what each strategy decides at the close of every bar: time (of the bar's open), symbol, position.
+
+    Example: stagegate signals --data ../shared/data --from 2024-01-01 --indicators --out signals.csv
+    """
+    from engine.backtest import signals_rows, write_signals_csv
+    from engine.config import load_config
+    from engine.market.imports import open_market
+
+    settings = load_config(config)
+    chosen, span = symbols or settings.market.symbols, (_time(from_, "--from"), _time(to, "--to"))
+    market = open_market(data, chosen, klines=klines)
+    rows = signals_rows(settings, market, symbols=chosen, from_ms=span[0], to_ms=span[1], indicators=indicators)
+    if out:
+        write_signals_csv(rows, out)
+    else:
+        _show("\n".join(rows))
+
+
+@app.command()
+def backtest(
+    config: ConfigOption = CONFIG,
+    rules: RulesOption = RULES,
+    symbols: SymbolsOption = None,
+    weights: Annotated[
+        list[float] | None, typer.Option("--weights", help="One a symbol; the configuration's if absent.")
+    ] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    data: DataOption = MARKET,
+    klines: KlinesOption = "klines",
+    out: Annotated[Path, typer.Option("--out", help="The folder of trades, equity and picture.")] = Path(
+        "reports/backtest"
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """Run the ensemble over recorded prices without any policy; print a summary, write trades, equity and a picture.
+
+    Example: stagegate backtest --symbols BTCUSDT ETHUSDT SOLUSDT --weights 0.34 0.33 0.33 --from 2022-07-01
+    """
+    from engine.backtest.report import BacktestRequest, backtest_report
+    from engine.backtest.text import report_text
+
+    span = (_time(from_, "--from"), _time(to, "--to"))
+    request = BacktestRequest(config, rules, data, klines, symbols, weights, *span, out)
+    _output(backtest_report(request), report_text, as_json)
 
 
 @app.command()
@@ -221,11 +283,9 @@ def rehearse(
 ) -> None:
     """Run R1 bar by bar on a simulated clock with the policy in the loop, and write a report.
 
-    Examples:
+    Example: stagegate rehearse --seed 7
 
-    stagegate rehearse --seed 7
-
-    stagegate rehearse --data ../shared/data --from 2022-03-01 --to 2023-03-01
+    Another: stagegate rehearse --data ../shared/data --from 2022-03-01 --to 2023-03-01
     """
     from engine.rehearsal.run import RehearsalRequest, default_folder, rehearse
     from engine.reports.terminal import rehearsal_progress, rehearsal_summary
@@ -271,7 +331,10 @@ def verdict_log(
     to: ToOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List recorded verdicts. Example: stagegate verdict log --last 20"""
+    """List recorded verdicts.
+
+    Example: stagegate verdict log --last 20
+    """
     from engine.inquiry import verdict_log as records
     from engine.reports.terminal import verdict_log_table
 
@@ -284,7 +347,10 @@ def verdict_show(
     ledger: LedgerOption = LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one recorded verdict with all its reasons. Example: stagegate verdict show V20221109-1400-action-3fa9c1"""
+    """Show one recorded verdict with all its reasons.
+
+    Example: stagegate verdict show V20221109-1400-action-3fa9c1
+    """
     from engine.inquiry import verdict_record
     from engine.reports.terminal import verdict_text
 
@@ -297,7 +363,10 @@ def verdict_replay(
     ledger: LedgerOption = LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Decide a recorded verdict again; exit code 1 unless it comes out equal to the byte."""
+    """Decide a recorded verdict again; exit code 1 unless it comes out equal to the byte.
+
+    Example: stagegate verdict replay V20221109-1400-action-3fa9c1
+    """
     from engine.inquiry import replay
     from engine.reports.terminal import replay_text
 

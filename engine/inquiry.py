@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.book import AccountBook
@@ -19,17 +20,18 @@ from engine.ledger import Ledger
 from engine.policy.bundle import load_bundle
 from engine.policy.load import parse_policy, parse_vocabulary
 from engine.policy.worker import Worker
+from engine.reports.daily import write_daily_report
 from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
 from engine.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from engine.clock import Clock
     from engine.ledger.rows import StoredDocument, VerdictRecord
     from engine.policy.bundle import Bundle
     from engine.policy.facts import Fact
+    from engine.reports.archive import Archived
 
 RISK, SHADOW = "risk", "shadow"
 ACTION = "action"
@@ -146,9 +148,9 @@ def facts_at(ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int) -> di
     if snapshot is not None and snapshot.at_ms == at_ms:
         return facts_from(snapshot.document)
     config = load_config(bundle.config_path)
-    books = [AccountBook.read(ledger, account, config.market.symbols, at_ms) for account in (RISK, SHADOW)]
+    risk, shadow = (AccountBook.read(ledger, account, config.market.symbols, at_ms) for account in (RISK, SHADOW))
     backtest = config.backtest
-    source = FactSource(*books, Assumptions(backtest.slippage_bps, backtest.funding_rate.default_rate_8h))
+    source = FactSource(risk, shadow, Assumptions(backtest.slippage_bps, backtest.funding_rate.default_rate_8h))
     return source.at(at_ms, _standing(ledger, posture, at_ms))
 
 
@@ -167,6 +169,18 @@ def _add_days(judge: Judge, ledger: Ledger, at_ms: int) -> None:
     """Give the judge every complete day before `at_ms`."""
     for snapshot in ledger.day_closes(-1, at_ms - 1):
         judge.add_day(snapshot.at_ms, facts_from(snapshot.document))
+
+
+def daily_report(path: Path, config: Path, rules: Path, clock: Clock) -> Archived:
+    """Write the daily report of now, with the verdict of now, into the configuration's archive.
+
+    Raises:
+        LedgerError: the ledger cannot be read or written.
+        ConfigError, PolicyError: configuration or bundle are wrong.
+    """
+    report_dir = Path(load_config(config).output.report_dir)
+    answer = verdict_at(path, rules, clock)
+    return write_daily_report(path, report_dir, at_ms=answer.record.at_ms)
 
 
 def verdict_log(path: Path, last: int | None, from_ms: int | None, to_ms: int | None) -> tuple[VerdictRecord, ...]:
@@ -239,8 +253,3 @@ def _difference(recorded: Mapping[str, Any], again: Mapping[str, Any]) -> str:
         if recorded.get(key) != again.get(key):
             return key
     return ""
-
-
-
-
-__all__ = ["Answer", "Replay", "now_of", "replay", "verdict_at", "verdict_log", "verdict_record"]

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
     from engine.ledger.rows import Row
     from engine.policy.bundle import Bundle
-    from engine.policy.decide import Decision
-    from engine.policy.durable import Engine
+    from engine.policy.decide import Decision, Engine
     from engine.policy.facts import Fact, Facts
     from engine.policy.model import Band, Policy, Snapshot
 

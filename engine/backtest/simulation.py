@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.backtest.account import WRITTEN_OUT, Account
 from engine.backtest.grid import hourly_grid
-from engine.backtest.journal import Journal
 from engine.backtest.lanes import make_lane
 from engine.backtest.records import Bounds, Restart, Skip
-from engine.clock import HOUR_MS
 from engine.portfolio import (
     fill_price,
     needs_rebalance,
@@ -39,10 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from engine.backtest.lanes import Lane
-    from engine.backtest.records import Fill, FundingPayment, History
     from engine.market.series import Market
     from engine.portfolio import Costs, SymbolFilters
-    from strategies.bars import IntArray
     from strategies.sleeve import Sleeve
 
 WARMUP_BARS = 2160
@@ -52,10 +49,9 @@ UNBOUND = Bounds()
 
 _FUNDING_DUE = 1
 _STOP_REACHED = 2
-_WRITTEN_OUT = 3  # lanes in the loop; what is missing of them idles
 
 
-class Simulation:
+class Simulation(Account):
     """One account on one market.
 
     Args:
@@ -72,13 +68,12 @@ class Simulation:
         warmup_bars: bars of a symbol that must have closed before its first decision.
 
     Attributes:
-        grid_ms: int64 (n,), open times of the hours.
-        symbols: the order of all columns.
         skips: orders refused by the venue's minimum.
         restarts: sleeves that were told to wait for a fresh signal.
 
     Raises:
         DataError: no bars in the range, or bars off the hour.
+        ValueError: a dead-band that is none.
     """
 
     def __init__(  # noqa: PLR0913 - everything that an account depends on, all by keyword
@@ -96,108 +91,41 @@ class Simulation:
         filters: Mapping[str, SymbolFilters] | None = None,
         warmup_bars: int = WARMUP_BARS,
     ) -> None:
+        if not 0.0 <= dead_band < 1.0:
+            raise ValueError(f"a dead-band is a ratio from 0 to below 1, not {dead_band:g}")
         grid = hourly_grid((sleeve.bars for sleeve in sleeves.values()), start_ms, end_ms)
-        self.grid_ms: IntArray = grid.time_ms
-        self.symbols = tuple(sleeves)
-        self.skips: list[Skip] = []
-        self.restarts: list[Restart] = []
-        self._lanes: list[Lane] = [
+        lanes = [
             make_lane(grid, market, sleeve, weights[symbol], warmup_bars=warmup_bars, default_rate_8h=default_rate_8h)
             for symbol, sleeve in sleeves.items()
         ]
+        super().__init__(grid, lanes, costs, initial_equity_usd)
+        self.skips: list[Skip] = []
+        self.restarts: list[Restart] = []
         self._dead_band = dead_band
-        self._fee_ratio = costs.fee_ratio
-        self._slippage_ratio = costs.slippage_ratio
-        self._buying, self._selling = (fill_price(1.0, side, costs.slippage_ratio) for side in (1, -1))
         self._quiet = quiet_range(1.0, dead_band)
+        self._buying, self._selling = (fill_price(1.0, side, costs.slippage_ratio) for side in (1, -1))
+        self._fee_ratio = costs.fee_ratio
         self._filters = [(filters or {}).get(symbol) for symbol in self.symbols]
-        idle = [[0.0] * len(grid)] * max(0, _WRITTEN_OUT - len(self._lanes))
-        self._targets: list[list[float]] = [lane.weighted.tolist() for lane in self._lanes] + idle
-        self._marks: list[list[float]] = [lane.mark.tolist() for lane in self._lanes] + idle
         self._flags = bytearray(len(grid))
-        for lane in self._lanes:
+        for lane in lanes:
             self._flag(lane.due.hour[:-1], _FUNDING_DUE)
             self._flag(lane.stops_reached().tolist(), _STOP_REACHED)
-        count = len(self._targets)
+        count = len(self._qty)
+        idle = [[0.0] * len(grid)] * (count - len(lanes))
+        self._targets: list[list[float]] = [lane.weighted.tolist() for lane in lanes] + idle
         self._next_due = [0] * count
-        self._at = 0
         self._bounds = UNBOUND
-        self._capital = initial_equity_usd
-        self._account = initial_equity_usd  # the capital and every lane's cash
-        self._equity = initial_equity_usd
-        self._units = initial_equity_usd
-        self._cash = [0.0] * count
-        self._qty = [0.0] * count
         self._last_target = [0.0] * count
         self._near, self._far = ([bound] * count for bound in quiet_range(0.0, dead_band))
         self._plain = [False] * count
         self._trimming: set[int] = set()
         self._refused: set[int] = set()
         self._relaid = False
-        self._journal = Journal.opened(len(self._lanes), self._units)
-        self._fills: list[Fill] = []
-        self._funding: list[FundingPayment] = []
-
-    @property
-    def at(self) -> int:
-        """How many hours have been simulated: the index of the next one."""
-        return self._at
-
-    @property
-    def equity_usd(self) -> float:
-        """The risk equity at the last close, flows since then included."""
-        return self._equity
-
-    @property
-    def nav(self) -> float:
-        """The value of one unit; flows never move it."""
-        return self._equity / self._units
-
-    @property
-    def units(self) -> float:
-        """How many units there are."""
-        return self._units
-
-    @property
-    def qty(self) -> dict[str, float]:
-        """Each symbol's signed quantity, base asset."""
-        return dict(zip(self.symbols, self._qty, strict=False))
-
-    @property
-    def pnl_usd(self) -> dict[str, float]:
-        """Each symbol's cumulative profit at the last close, net of fees, slippage and funding."""
-        last = max(0, self._at - 1)
-        rows = zip(self.symbols, self._cash, self._qty, self._marks, strict=False)
-        return {symbol: cash + qty * marks[last] for symbol, cash, qty, marks in rows}
-
-    @property
-    def marks(self) -> dict[str, float]:
-        """Each symbol's price at the last close, as its position is valued; 0 before its first bar."""
-        last = max(0, self._at - 1)
-        return {symbol: marks[last] for symbol, marks in zip(self.symbols, self._marks, strict=False)}
 
     @property
     def sleeves(self) -> dict[str, Sleeve]:
         """Each symbol's strategy as it stands now, after restarts."""
         return {lane.symbol: lane.sleeve for lane in self._lanes}
-
-    @property
-    def fills(self) -> list[Fill]:
-        """What was executed so far, oldest first."""
-        if len(self._fills) < len(self._journal.trades):
-            self._fills += self._journal.fills(self._lanes, self.grid_ms, len(self._fills), self._slippage_ratio)
-        return self._fills
-
-    @property
-    def funding(self) -> list[FundingPayment]:
-        """What was paid and received so far, oldest first."""
-        if len(self._funding) < len(self._journal.settled):
-            self._funding += self._journal.funding(self._lanes, len(self._funding))
-        return self._funding
-
-    def closed_by(self, at_ms: int) -> int:
-        """Return how many hours of the grid have closed by `at_ms`: what to `run` until."""
-        return int(np.searchsorted(self.grid_ms, at_ms - HOUR_MS, side="right"))
 
     def first_decisions_ms(self) -> dict[str, int | None]:
         """Return the first open at which each symbol could trade, after its warm-up; None: not within the grid."""
@@ -206,25 +134,6 @@ class Simulation:
             hours = np.flatnonzero(~np.isnan(lane.weighted))
             found[lane.symbol] = int(self.grid_ms[hours[0]]) if len(hours) else None
         return found
-
-    def history(self, start: int = 0, stop: int | None = None) -> History:
-        """Return what stood at the closes of the hours ``start:stop`` that have been simulated."""
-        end = self._at if stop is None else min(stop, self._at)
-        return self._journal.history(self._lanes, self.grid_ms, start, end)
-
-    def add_flow(self, amount_usd: float) -> None:
-        """Add money (or take it away) between two bars: it changes the units, never the value of one.
-
-        Raises:
-            ValueError: the account is worth nothing, so a unit has no price, or more is taken than there is.
-        """
-        if self._equity <= 0.0 or self._equity + amount_usd <= 0.0:
-            raise ValueError(f"a flow of {amount_usd:.2f} USD does not fit an account of {self._equity:.2f} USD")
-        self._units += amount_usd / self.nav
-        self._capital += amount_usd
-        self._account += amount_usd
-        self._equity += amount_usd
-        self._journal.unit_steps.append((self._at, self._units))
 
     def run(self, until: int, bounds: Bounds = UNBOUND) -> None:
         """Simulate the hours up to `until`, excluded.
@@ -277,10 +186,10 @@ class Simulation:
         """Return of each hour the flag, three lanes' weighted positions and marks, and (lane, both) of any others."""
         targets, marks = ([column[start:until] for column in columns] for columns in (self._targets, self._marks))
         others: Iterable[Sequence[tuple[int, float, float]]] = repeat(())
-        if len(targets) > _WRITTEN_OUT:
-            lanes = range(_WRITTEN_OUT, len(targets))
+        if len(targets) > WRITTEN_OUT:
+            lanes = range(WRITTEN_OUT, len(targets))
             others = zip(*(zip(repeat(lane), targets[lane], marks[lane], strict=False) for lane in lanes), strict=True)
-        return zip(self._flags[start:until], *targets[:_WRITTEN_OUT], *marks[:_WRITTEN_OUT], others, strict=False)
+        return zip(self._flags[start:until], *targets[:WRITTEN_OUT], *marks[:WRITTEN_OUT], others, strict=False)
 
     def _bind(self, bounds: Bounds) -> None:
         """Put the bounds of a stretch in force, and see to it that every lane which they concern is looked at."""
@@ -355,7 +264,7 @@ class Simulation:
         if order.delta_qty == 0.0:
             return
         after = 0.0 if order.delta_qty == -held else held + order.delta_qty
-        flattened = after == 0.0 and self._bounds.closed
+        flattened = after == 0.0 and self._bounds.closed and lane.weighted[hour] != 0.0
         if after == 0.0 and not flattened:
             ending = lane.sleeve.signals.ending[lane.decided[hour]]
             reason = "time_stop" if ending == Ending.TIME_STOP else "exit"
@@ -363,7 +272,7 @@ class Simulation:
             reason = "flatten" if flattened else "reduce" if must_reduce else _reason(held, after)
         open_ = lane.open.item(hour)
         self._execute(hour, index, order.delta_qty, after, (open_, open_), target if after != 0.0 else 0.0, reason)
-        if flattened and lane.weighted[hour] != 0.0:
+        if flattened:
             self._restart(hour, index, "flatten")
 
     def _may_open(self, hour: int, lane: Lane, target: float) -> bool:
@@ -416,16 +325,6 @@ class Simulation:
             self._near[index], self._far[index] = target * self._quiet[1], target * self._quiet[0]
         else:
             self._watch(index)
-
-    def _book(self, hour: int, index: int, qty: float, amount_usd: float) -> None:
-        cash = self._cash
-        cash[index] += amount_usd
-        self._qty[index] = qty
-        self._account = self._capital + sum(cash)
-        changes = self._journal.lanes[index]
-        changes.hour.append(hour)
-        changes.qty.append(qty)
-        changes.cash_usd.append(cash[index])
 
     def _restart(self, hour: int, index: int, reason: str) -> None:
         """Tell a sleeve at the bar it decided on that its entry was missed or its position closed by force."""

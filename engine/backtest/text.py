@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.backtest.report import BacktestReport
     from engine.backtest.summary import BacktestSummary
 
 UNKNOWN = "unknown"
@@ -72,3 +73,8 @@ def _percent(ratio: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.2f}"
+
+
+def report_text(report: BacktestReport) -> str:
+    """Return the summary and where the files are."""
+    return f"{summary_text(report.summary)}\n\nwritten: {report.trades}, {report.equity}, {report.picture}"

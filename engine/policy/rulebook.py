@@ -195,7 +195,7 @@ class _PolicyReader:
             if rule is None:
                 continue
             rules[name] = rule
-            same = (rule.outcome, rule.when, rule.span, rule.each_band, rule.effects, rule.episode)
+            same = (rule.outcome, rule.when, rule.span, rule.gap, rule.each_band, rule.effects, rule.episode)
             if same in seen:
                 problem = f"`{name}` says the same as `{seen[same]}`"
                 self.findings.add(("rules", name), "duplicate-rule", problem, "keep one of the two", key=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.ledger import Ledger
     from engine.market.series import Market
     from engine.policy.bundle import Bundle
-    from engine.policy.durable import Engine
+    from engine.policy.decide import Engine
     from engine.rehearsal.approvals import Approvals
     from strategies.sleeve import Sleeve
 

@@ -93,8 +93,8 @@ def effect_sentence(view: LedgerView) -> str:
         return ""
     grown = percent(ours.return_percent, signed=True)
     text = (
-        f"With the policy in the loop {usd(ours.start_usd, 0)} became {usd(ours.grown_usd, 0)}, a return of {grown}, and "
-        f"the largest drawdown was {percent(ours.max_drawdown_percent)}."
+        f"With the policy in the loop {usd(ours.start_usd, 0)} became {usd(ours.grown_usd, 0)}, a return of {grown}, "
+        f"and the largest drawdown was {percent(ours.max_drawdown_percent)}."
     )
     if theirs is None:
         return text

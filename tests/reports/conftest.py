@@ -6,9 +6,10 @@ The verdicts are put together here by hand, in the recorded form; the engines ar
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,14 @@ from engine.ledger import (
     StoredDocument,
     VerdictRecord,
 )
+from engine.reports.rehearsal_report import rehearsal_html
+from engine.reports.view import LedgerView, read_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DATA = Path(__file__).parent / "data"
+GOLDEN = Path(__file__).parent / "golden"
 START_MS = parse_time("2022-07-01")
 CONFIG = """
 ensemble:
@@ -372,3 +379,28 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
 @pytest.fixture(scope="session")
 def ledger_path(walk: Walk) -> Path:
     return walk.path
+
+
+@pytest.fixture(scope="session")
+def view(walk: Walk) -> LedgerView:
+    with Ledger.open(walk.path, read_only=True) as ledger:
+        return read_view(ledger)
+
+
+@pytest.fixture(scope="session")
+def page(view: LedgerView) -> str:
+    """The rehearsal's report, drawn once."""
+    return rehearsal_html(view)
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compare a text with the one on file; STAGEGATE_WRITE_GOLDEN=1 puts the new text on file, to be read and judged."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if os.environ.get("STAGEGATE_WRITE_GOLDEN"):
+            path.write_text(text, encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == text
+
+    return check
