@@ -270,6 +270,7 @@ def backtest(
 def rehearse(
     context: typer.Context,
     seed: Annotated[int, typer.Option(help="Of the synthetic market.")] = 7,
+    days: Annotated[int, typer.Option(help="Of the synthetic market.")] = 366,
     data: Annotated[Path | None, typer.Option("--data", help="Recorded prices: a folder or a market store.")] = None,
     klines: KlinesOption = "klines",
     from_: FromOption = None,
@@ -293,7 +294,7 @@ def rehearse(
     from_ms, to_ms = _time(from_, "--from"), _time(to, "--to")
     folder = out or default_folder(seed, data, from_ms, to_ms)
     command = f"stagegate {' '.join(_typed(context))}"
-    request = RehearsalRequest(config, rules, folder, seed, data, klines, from_ms, to_ms, stage, approve, command)
+    request = RehearsalRequest(config, rules, folder, seed, days, data, klines, from_ms, to_ms, stage, approve, command)
     with rehearsal_progress() as advance:
         done = rehearse(request, advance)
     _output(done, rehearsal_summary, as_json)

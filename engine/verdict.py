@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from engine.clock import DAY_MS, MINUTE_MS, iso
 from engine.facts import facts_document
 from engine.ledger.rows import FactsSnapshot, StoredDocument, VerdictRecord, sha256_of
-from engine.policy.decide import decide
 from engine.policy.derive import Day, History
 from engine.policy.effects import Effects
 from engine.policy.explain import explain
@@ -165,7 +164,7 @@ class Judge:
             at_ms,
             facts,
             snapshot,
-            decide(self.policy, snapshot, self._engine),
+            self._engine.decide(snapshot),
             situation,
             streaks_since_ms,
             partial(self._evidence, self._chain, facts, at_ms == self._last_day_ms),

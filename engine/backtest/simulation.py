@@ -241,8 +241,7 @@ class Simulation(Account):
         elif needs_rebalance(target, self._last_target[index], self._dead_band):
             lane, held = self._lanes[index], self._qty[index]
             wanted = target / lane.sized_at.item(hour)
-            open_ = lane.open.item(hour)
-            self._execute(hour, index, wanted - held, wanted, (open_, open_), target, _reason(held, wanted))
+            self._execute(hour, index, wanted, lane.open.item(hour), None, target, _reason(held, wanted))
 
     def _decide_with_care(self, hour: int, index: int, target: float) -> None:
         """Decide where bounds, the venue's limits or a sleeve's memory have a say."""
@@ -269,9 +268,9 @@ class Simulation(Account):
             ending = lane.sleeve.signals.ending[lane.decided[hour]]
             reason = "time_stop" if ending == Ending.TIME_STOP else "exit"
         else:
-            reason = "flatten" if flattened else "reduce" if must_reduce else _reason(held, after)
-        open_ = lane.open.item(hour)
-        self._execute(hour, index, order.delta_qty, after, (open_, open_), target if after != 0.0 else 0.0, reason)
+            trimmed = must_reduce and held * after > 0.0
+            reason = "flatten" if flattened else "reduce" if trimmed else _reason(held, after)
+        self._execute(hour, index, after, lane.open.item(hour), None, target if after != 0.0 else 0.0, reason)
         if flattened:
             self._restart(hour, index, "flatten")
 
@@ -304,16 +303,24 @@ class Simulation(Account):
             bars, own = lane.sleeve.bars, lane.own.item(hour)
             if bars.low.item(own) <= trigger if held > 0.0 else bars.high.item(own) >= trigger:
                 before_slippage = stop_fill_reference(lane.open.item(hour), trigger, long=held > 0.0)
-                self._execute(hour, index, -held, 0.0, (before_slippage, trigger), 0.0, "stop")
+                self._execute(hour, index, 0.0, before_slippage, trigger, 0.0, "stop")
 
     def _execute(
-        self, hour: int, index: int, delta: float, after: float, prices: tuple[float, float], target: float, reason: str
+        self,
+        hour: int,
+        index: int,
+        after: float,
+        before_slippage: float,
+        trigger: float | None,
+        target: float,
+        reason: str,
     ) -> None:
-        """Book an execution; `prices` are the one before slippage and the one it is compared with."""
-        before_slippage, reference = prices
+        """Change a lane's quantity to `after` at a price before slippage, which a stop's trigger is told apart from."""
+        delta = after - self._qty[index]
         price = before_slippage * (self._buying if delta > 0.0 else self._selling)
         fee = self._fee_ratio * abs(delta) * price
         self._book(hour, index, after, -delta * price - fee)
+        reference = before_slippage if trigger is None else trigger
         self._journal.trades.append((hour, index, delta, after, price, before_slippage, reference, fee, reason))
         self._last_target[index] = target
         if not self._plain[index]:

@@ -81,10 +81,12 @@ class History:
             now_ms: the present; days that end later are not looked at.
             since_ms: streaks begin here: a day that began earlier is in none (A34).
         """
-        values, effects = self._read(facts)
         midnight = day_start(now_ms)
-        if not self._recorded:
-            self._first_ms = midnight
+        if self._recorded and midnight < self._first_ms:
+            return History(self.policy).at(facts, now_ms, since_ms=since_ms)
+        if not self._recorded:  # no day is complete before the first that is known, be it this one
+            self._first_ms = midnight if now_ms == midnight else midnight + DAY_MS
+        values, effects = self._read(facts)
         today = self._index(midnight)
         if now_ms == midnight and today >= self._recorded:
             self._fill(today)

@@ -44,6 +44,7 @@ class RehearsalRequest:
         rules: the bundle of policies.
         out: the folder of ledger and report.
         seed: of the synthetic market; unused with `data`.
+        days: of the synthetic market; unused with `data`.
         data: recorded prices instead: a folder or a store.
         klines: the folder of `data` that holds the prices.
         from_ms: with `data`, the first day.
@@ -57,6 +58,7 @@ class RehearsalRequest:
     rules: Path
     out: Path
     seed: int
+    days: int
     data: Path | None
     klines: str
     from_ms: int | None
@@ -116,8 +118,11 @@ def _market(request: RehearsalRequest, config: FrozenConfig) -> tuple[Market, in
     if request.data is None:
         start_ms = parse_time(SYNTHETIC_START)
         first_ms = start_ms - WARMUP_DAYS * DAY_MS
-        market = synthetic_market(request.seed, start_ms=first_ms, days=WARMUP_DAYS + SYNTHETIC_DAYS)
-        return market, start_ms, start_ms + SYNTHETIC_DAYS * DAY_MS
+        if request.days < 1:
+            problem = f"{request.days} days are no period"
+            raise UsageError(Problem("range", "--days", problem, "rehearse at least one day"))
+        market = synthetic_market(request.seed, start_ms=first_ms, days=WARMUP_DAYS + request.days)
+        return market, start_ms, start_ms + request.days * DAY_MS
     if request.from_ms is None or request.to_ms is None:
         help_ = "add --from 2022-03-01 --to 2023-03-01"
         raise UsageError(Problem("range", "--data", "recorded prices need a range", help_))

@@ -7,6 +7,7 @@ what differs by colour differs by dashes or hatching too. Matplotlib is imported
 from __future__ import annotations
 
 import io
+import logging
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from engine.reports.numbers import number
 from engine.reports.palette import outcome_look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -214,6 +215,7 @@ def curves_plot(frame: Frame, lines: Sequence[Line], unit: str, name: str) -> st
 def _style() -> Any:
     import matplotlib as mpl  # noqa: PLC0415 - keeps the command line fast
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its font cache is no news to a reader of reports
     mpl.use("svg")
     return mpl.rc_context(_RC)
 
@@ -243,10 +245,8 @@ def _two_axes() -> tuple[Figure, Axes, Axes]:
 
 def _draw_strip(axes: Axes, frame: Frame) -> None:
     """Draw the verdicts as a thin strip on the same time axis."""
-    seen: dict[str, None] = {}
     for span in frame.spans:
         look = outcome_look(span.outcome)
-        seen.setdefault(span.outcome)
         start, stop = span.from_ms / DAY_MS, span.to_ms / DAY_MS
         axes.axvspan(
             start,
@@ -255,7 +255,6 @@ def _draw_strip(axes: Axes, frame: Frame) -> None:
             edgecolor=look.ink,
             hatch=look.hatch or None,
             linewidth=0,
-            gid=span.outcome,
         )
     axes.set_xlim(frame.from_ms / DAY_MS, frame.to_ms / DAY_MS)
     axes.set_axis_off()
@@ -381,6 +380,7 @@ _CUT = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-
 _NAMESPACES = re.compile(r'\s+xmlns(:xlink)?="[^"]*"')
 _FONT = re.compile(r"font-family: [^;\"]+; ?")
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)
+_GROUP = re.compile(r'<g id="[^"]*"')  # Matplotlib names its groups, nobody refers to them
 _COORDINATE = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -401,15 +401,9 @@ def _svg(figure: Figure, name: str) -> str:
 def inline(document: str, name: str) -> str:
     """Return a stand-alone SVG document as an element of a page; `name` becomes the prefix of every id."""
     text = _NAMESPACES.sub("", _CUT.sub("", document))
-    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'\bid="', f'id="{name}-', _GROUP.sub("<g", text))
     text = text.replace("url(#", f"url(#{name}-").replace('xlink:href="#', f'href="#{name}-')
     text = _FONT.sub("", _STYLE.sub("", text))
     text = _COORDINATE.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), text)
     text = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', r'<svg class="plot" viewBox="\1" role="img">', text, count=1)
     return re.sub(r"\n\s*", "\n", text).strip()
-
-
-def line_table(lines: Mapping[str, Line]) -> tuple[IntArray, dict[str, FloatArray]]:
-    """Return the values of several lines of the same times, for the table behind a picture."""
-    first = next(iter(lines.values()))
-    return first.at_ms, {name: line.values for name, line in lines.items()}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from engine.clock import HOUR_MS, iso, parse_time
 from engine.errors import DataError
+from engine.market.cells import split_cells
 from engine.market.columns import Layout, Source, _read_carefully, _read_fast, read_columns
 from engine.market.csvfiles import load_directory, read_directory, read_file
 from engine.market.series import FundingRates
@@ -170,6 +171,7 @@ def bad_row(row: str) -> str:
         (bad_row(ROWS[2].replace("100.25", "100.2.5")), "not-a-number", ":4", "`low` is `100.2.5`"),
         (bad_row(ROWS[2].replace("0.0\n", "n/a\n")), "not-a-number", ":4", "`volume` is `n/a`"),
         (bad_row(ROWS[2].replace(",0.0\n", ",0.0,7\n")), "bad-row", ":4", "7 columns, 6 were expected"),
+        (bad_row(ROWS[2].replace(",0.0\n", "\n") + ROWS[3].replace(",8e", ",8,8e")), "bad-row", ":4", "5 columns"),
         (bad_row("yesterday,1,1,1,1,1\n"), "bad-time", ":4", "`yesterday` is no time"),
         (bad_row("2024-02-30T00:00:00Z,1,1,1,1,1\n"), "bad-time", ":4", "is no time"),
         (bad_row("2024-13-01T00:00:00Z,1,1,1,1,1\n"), "bad-time", ":4", "is no time"),
@@ -353,3 +355,26 @@ def test_prices_are_read_fast_and_to_the_last_bit(values: list[str]) -> None:
     fast = _read_fast(raw, Layout(2, 0, {"a": 1}, 0))
     assert fast is not None
     assert fast.numbers["a"].tolist() == [float(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.12345678901234567",
+        "0.30000000000000004",
+        "9007199254740993",
+        "123456789012345.678",
+        "0.1",
+        "99999999999999.9",
+    ],
+)
+def test_a_number_of_many_digits_is_read_to_the_last_bit(text: str) -> None:
+    fast = _read_fast(f"2024-01-01T00:00:00Z,{text}\n".encode(), Layout(2, 0, {"a": 1}, 0))
+    assert fast is not None
+    assert fast.numbers["a"].tolist() == [float(text)]
+
+
+@pytest.mark.parametrize("raw", [b"1,2\n3,4,5,6\n", b"1,2,3\n\n4,5,6\n", b"1,2,3\n4,5\n", b"1,2,3", b""])
+def test_rows_of_uneven_width_are_left_to_the_careful_reader(raw: bytes) -> None:
+    assert split_cells(raw, width=3, skip=0) is None
+    assert split_cells(b"1,2,3\n4,5,6\n", width=3, skip=0) is not None

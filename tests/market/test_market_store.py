@@ -20,7 +20,7 @@ from engine.errors import DataError
 from engine.market.imports import ImportStep, import_files, open_market
 from engine.market.series import FundingRates
 from engine.market.store import Changes, Coverage, coverage, load_market, writing
-from engine.market.storefile import transaction
+from engine.market.storefile import reading, transaction
 from strategies.bars import Bars
 
 if TYPE_CHECKING:
@@ -286,6 +286,23 @@ def test_two_processes_may_create_the_same_store(tmp_path: Path) -> None:
         first.upsert("last", bars({0: 1.5}))
         second.upsert("last", bars({1: 1.5}))
     assert coverage(path)[0].rows == 2
+
+
+def test_a_second_writer_is_kept_out_from_the_comparison_on(tmp_path: Path) -> None:
+    path = tmp_path / "market.db"
+    with writing(path) as first, transaction(first.db.conn):
+        with pytest.raises(DataError) as caught, writing(path, busy_s=0.01) as second:
+            second.upsert("last", bars({0: 1.5}))
+        assert problem_of(caught) == ("locked", str(path))
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "market.db"
+    with writing(path):
+        pass
+    with pytest.raises(DataError) as caught, reading(path) as connection:
+        connection.execute("DELETE FROM bars")
+    assert problem_of(caught) == ("read-only", str(path))
 
 
 def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:

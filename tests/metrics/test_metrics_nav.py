@@ -362,4 +362,7 @@ def test_a_flow_needs_a_mark_at_its_instant() -> None:
 def test_days_can_be_cut() -> None:
     daily = Daily(START + DAY * np.arange(3, dtype=np.int64), np.array([1.0, 2.0, 3.0]))
     assert daily.until(2).value.tolist() == [1.0, 2.0]
+    assert daily.status(3) == "ok"
     assert daily.status(4) == "young"
+    holed = Daily(daily.end_ms, np.array([1.0, np.nan, 3.0]))
+    assert [holed.status(count) for count in (1, 2, 3, 4)] == ["ok", "missing", "missing", "young"]

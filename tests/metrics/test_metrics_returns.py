@@ -160,6 +160,7 @@ def test_A22_interval_is_value_plus_minus_1_96_errors() -> None:  # noqa: N802 -
 
 def test_without_two_returns_there_is_no_error() -> None:
     assert sharpe_standard_error(0.0, 1) is None
+    assert sharpe_standard_error(0.0, 2) == pytest.approx(math.sqrt(365 / 2))
     assert sharpe_interval(0.0, 1) is None
     assert sharpe_interval(1.7e308, 2) is None
 

@@ -85,6 +85,7 @@ def test_R092_young_before_14_days_and_missing_with_a_hole() -> None:  # noqa: N
     holed[4] = np.nan
     assert sleeve_contribution(days(holed), days(worth), *NO_FLOWS) == MISSING
     assert sleeve_contribution(days(pnl), days(worth * 0), *NO_FLOWS) == MISSING
+    assert sleeve_contribution(days(pnl), days(worth / 200), *NO_FLOWS).value == pytest.approx(28.0)
     assert portfolio_contribution(days(worth[1:])) == YOUNG
     assert portfolio_contribution(days(holed)) == MISSING
     assert portfolio_contribution(days(worth - 100)) == MISSING

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 EXTREME = 10**15
 FACTS = tuple(f"f{number}" for number in range(6))
 OPERATORS = st.sampled_from((">", ">=", "<", "<=", "=", "!="))
-THRESHOLDS = st.integers(-3, 3) | st.sampled_from((EXTREME, -EXTREME, EXTREME - 1, 2**31, -(2**31), 2**32, 2**53))
+THRESHOLDS = st.integers(-3, 3) | st.sampled_from((EXTREME, -EXTREME, EXTREME - 1, 2**31, -(2**31), 2**32, 2**49))
 COMPARES = st.builds(Compare, st.sampled_from(FACTS), OPERATORS, THRESHOLDS)
 COLOURS = st.builds(BandIs, st.sampled_from(FACTS[:3]), st.sampled_from(("green", "yellow", "red")))
 CONDITIONS: st.SearchStrategy[Condition] = st.recursive(

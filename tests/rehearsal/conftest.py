@@ -20,6 +20,7 @@ def request(out: Path, **changes: object) -> RehearsalRequest:
         "rules": RULES,
         "out": out,
         "seed": 7,
+        "days": 366,
         "data": None,
         "klines": "klines",
         "from_ms": None,

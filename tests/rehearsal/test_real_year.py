@@ -38,13 +38,10 @@ def prices(data: Path) -> pd.DataFrame:
         last = pd.read_csv(data / folder / f"{symbol}-1h.csv.gz", index_col="open_time")["close"]
         mark = pd.read_csv(data / "klines_mark" / f"{symbol}-1h.csv.gz", index_col="open_time")["close"]
         close = mark.reindex(last.index).fillna(last)
-        close.index = (pd.to_datetime(close.index).astype("int64") // _per_ms(close.index)) + 3_600_000
+        opened = pd.to_datetime(close.index, utc=True)
+        close.index = ((opened - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(milliseconds=1)) + 3_600_000
         columns[symbol] = close
     return pd.DataFrame(columns).ffill()
-
-
-def _per_ms(index: pd.Index) -> int:
-    return {"s": 1, "ms": 1, "us": 1000, "ns": 1_000_000}[np.datetime_data(pd.to_datetime(index).tz_localize(None).dtype)[0]]
 
 
 def rebuilt_equity(ledger: Path, closes: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +109,8 @@ def daily_frame(ledger: Path, rebuilt: pd.DataFrame) -> pd.DataFrame:
     frame["return_30d"] = 100 * (closes / month_ago - 1)
     frame["return_window"] = 100 * (closes / month_ago.fillna(closes.iloc[0]) - 1)
     equity = rebuilt["equity"][rebuilt.index % DAY == 0]
-    start = equity + pd.Series(dict(zip(flows["at_ms"], flows["amount_usd"], strict=True))).reindex(equity.index).fillna(0)
+    inflow = pd.Series(dict(zip(flows["at_ms"], flows["amount_usd"], strict=True)), dtype=float)
+    start = equity + inflow.reindex(equity.index).fillna(0)
     sleeves = {}
     for symbol in SYMBOLS:
         pnl = rebuilt[symbol][rebuilt.index % DAY == 0].diff()
@@ -155,8 +153,9 @@ def expected_outcomes(frame: pd.DataFrame, ledger: Path) -> dict[int, str]:
     exposure = table(ledger, "SELECT at_ms, document FROM events WHERE kind = 'bounds' ORDER BY at_ms")
     steps = [(at, json.loads(text)["exposure"]) for at, text in exposure.itertuples(index=False)]
     yellow: dict[str, int] = {}
-    good, outcomes = 0, {}
-    for at, day in frame.iterrows():
+    good = 0
+    outcomes: dict[int, str] = {}
+    for at, day in zip(frame.index.tolist(), (row for _, row in frame.iterrows()), strict=True):
         if any(at - DAY < reset <= at for reset in resets):
             yellow, good = {}, 0  # a streak holds days that began after the last recovery, restart or scale-up
         else:
@@ -186,7 +185,7 @@ def test_R131_every_verdict_day_of_the_real_year_comes_out_the_same_in_pandas(ye
     ledger, rebuilt = year
     assert table(ledger, "SELECT * FROM events WHERE kind IN ('flatten', 'restart')").empty  # else epochs would matter
     expected = expected_outcomes(daily_frame(ledger, rebuilt), ledger)
-    recorded = table(ledger, f"SELECT at_ms, outcome FROM verdicts WHERE at_ms % {DAY} = 0")
+    recorded = table(ledger, "SELECT at_ms, outcome FROM verdicts WHERE at_ms % 86400000 = 0")
     found = dict(zip(recorded["at_ms"], recorded["outcome"], strict=True))
     different = {
         str(pd.Timestamp(at, unit="ms")): (found.get(at), outcome)

@@ -26,11 +26,14 @@ from engine.ledger import (
     StoredDocument,
     VerdictRecord,
 )
-from engine.reports.rehearsal_report import rehearsal_html
+from engine.reports.page import render
+from engine.reports.rehearsal_report import rehearsal_content
 from engine.reports.view import LedgerView, read_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from engine.reports.content import Report
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(__file__).parent / "golden"
@@ -388,14 +391,19 @@ def view(walk: Walk) -> LedgerView:
 
 
 @pytest.fixture(scope="session")
-def page(view: LedgerView) -> str:
-    """The rehearsal's report, drawn once."""
-    return rehearsal_html(view)
+def content(view: LedgerView) -> Report:
+    """What the rehearsal's report shows, drawn once."""
+    return rehearsal_content(view)
+
+
+@pytest.fixture(scope="session")
+def page(content: Report) -> str:
+    return render("report.html.j2", report=content)
 
 
 @pytest.fixture
 def golden() -> Callable[[str, str], None]:
-    """Compare a text with the one on file; STAGEGATE_WRITE_GOLDEN=1 puts the new text on file, to be read and judged."""
+    """Compare a text with the one on file; STAGEGATE_WRITE_GOLDEN=1 puts the new one there, to be read and judged."""
 
     def check(name: str, text: str) -> None:
         path = GOLDEN / name
@@ -404,3 +412,31 @@ def golden() -> Callable[[str, str], None]:
         assert path.read_text(encoding="utf-8") == text
 
     return check
+
+
+@pytest.fixture
+def walk_copy(walk: Walk, tmp_path: Path) -> Path:
+    """The ledger again, to be written to."""
+    copy = tmp_path / "copy.db"
+    with Ledger.open(walk.path, read_only=True) as ledger:
+        ledger.backup(copy)
+    return copy
+
+
+@pytest.fixture
+def unknown_ledger(tmp_path: Path) -> Path:
+    """Two days of marks and verdicts on which no fact has a value."""
+    path = tmp_path / "unknown.db"
+    stored = documents()
+    at_ms = START_MS + np.arange(49) * HOUR_MS
+    nothing: dict[str, float | None] = dict.fromkeys(("drawdown", "sharpe_20d", "return_30d", "risk_guard"))
+    rows: list[Any] = list(stored.values())
+    for end_ms in (START_MS + DAY_MS, START_MS + 2 * DAY_MS):
+        text = json.dumps({name: [None, "missing", end_ms] for name in nothing}, sort_keys=True)
+        snapshot = FactsSnapshot.of(end_ms, text, day_close=True)
+        document = verdict_document(end_ms, nothing, stored, snapshot.sha256, equity_usd=None)
+        rows += [snapshot, record({**document, "bands": dict.fromkeys(("drawdown", "sharpe_20d"), "unknown")})]
+    with Ledger.open(path, create=True) as ledger:
+        ledger.append(rows)
+        ledger.append_marks("risk", marks(at_ms, np.ones(49), np.ones(49)))
+    return path

@@ -25,7 +25,13 @@ def leaf(fact: str, value: str | None, unit: str, test: str, truth: str, margin:
 
 
 def judged(
-    rule_id: str, outcome: str, truth: str, because: str, refs: str, *leaves: dict[str, Any], days: tuple[int, int] | None = None
+    rule_id: str,
+    outcome: str,
+    truth: str,
+    because: str,
+    refs: str,
+    *leaves: dict[str, Any],
+    days: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     streak = {"days": days[0], "needed": days[1], "of": None} if days else None
     return {
@@ -143,7 +149,11 @@ def standing(**changes: Any) -> Standing:
 
 
 def fired_nothing(**changes: Any) -> dict[str, Any]:
-    rules = [{**rule, "truth": "FALSE"} for rule in document()["rules"] if rule["id"] not in {"drawdown_red", "sharpe_negative"}]
+    rules = [
+        {**rule, "truth": "FALSE"}
+        for rule in document()["rules"]
+        if rule["id"] not in {"drawdown_red", "sharpe_negative"}
+    ]
     return document(outcome="KEEP", fired=[], rules=rules, effects={}, **changes)
 
 

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bounds import RECOVERY, RESTART, SCALE_UP, Posture, Request, after_approval, after_verdict, initial_posture
+from engine.bounds import (
+    RECOVERY,
+    RESTART,
+    SCALE_UP,
+    Posture,
+    Request,
+    Step,
+    after_approval,
+    after_verdict,
+    initial_posture,
+)
 from engine.clock import DAY_MS, HOUR_MS, parse_time
 from engine.policy.bundle import load_bundle
 
@@ -23,8 +33,8 @@ def launched(stage: int = 3) -> Posture:
     return initial_posture(stage, float(STAGES.stages[stage].cap_usd), START)
 
 
-def changes(step: object) -> list[str]:
-    return [change.kind for change in step.changes]  # type: ignore[attr-defined]
+def changes(step: Step) -> list[str]:
+    return [change.kind for change in step.changes]
 
 
 def test_R132_keep_changes_nothing() -> None:
@@ -146,7 +156,7 @@ def test_an_approval_of_what_nobody_asked_for_is_refused() -> None:
         after_approval(launched(), ACTION, STAGES, Request(RESTART, "PAUSE", START, 2), START, equity_usd=1.0)
 
 
-FIRED = {
+FIRED: dict[str, list[tuple[str, ...]]] = {
     "KEEP": [(), ("equity_late",)],
     "REDUCE": [("drawdown_red",), ("equity_stale",), ("sleeves_red", "equity_stale")],
     "SCALE_UP": [("scale_up",)],

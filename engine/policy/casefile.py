@@ -1,0 +1,264 @@
+"""Reads policy tests: days of facts, and what the policy must make of them.
+
+```yaml
+policy: action                     # of every test in the file that names no other
+defaults: {sharpe_20d: 0.7, …}     # a day on which all is well; or the name of the file beside it that says so
+tests:
+  - name: ten good days, one gap
+    facts: {sharpe_20d: "0.9x7 _ 0.9x10"}                        # the rest: as the defaults
+    expect: {outcome: "KEEPx17 SCALE_UP", rules@18: [scale_up]}  # days count from 1
+```
+
+`expect` takes ``outcome`` (a series; ``_``: not looked at) and ``rules`` (exactly the rules that fire), for every day,
+one (``@18``) or some (``@1-9``); and what no day shows, exactly as the policy must declare it: ``effects`` (of outcomes
+and rules), ``episodes``, ``exit``, ``promotes``, ``stages``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.documents import read_document
+from engine.errors import PolicyError
+from engine.policy.cases import Case, Suite
+from engine.policy.declared import DECLARED, read_declared
+from engine.policy.expected import Daily, daily_keys, outcome_days, read_daily
+from engine.policy.quantity import MistakeError, nearest, quoted
+from engine.policy.schema import NAME, Findings, check_shape
+from engine.policy.series import MAX_DAYS, fact_series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from engine.documents import Key
+    from engine.errors import Problem
+    from engine.policy.declared import Declared
+    from engine.policy.model import Policy
+    from engine.policy.series import Entry
+
+_TEXT = {"type": "string", "required": True, "minlength": 1}
+CASES: dict[str, Any] = {
+    "policy": {"type": "string", "regex": NAME},
+    "defaults": {"type": ["dict", "string"]},
+    "tests": {
+        "type": "list",
+        "required": True,
+        "minlength": 1,
+        "schema": {
+            "type": "dict",
+            "schema": {
+                "name": _TEXT,
+                "policy": {"type": "string", "regex": NAME},
+                "facts": {"type": "dict"},
+                "days": {"type": "integer", "min": 1, "max": MAX_DAYS},
+                "streaks_from": {"type": "integer", "min": 1, "max": MAX_DAYS},
+                "expect": {"type": "dict", "required": True, "minlength": 1},
+            },
+        },
+    },
+}
+
+
+def load_cases(paths: Iterable[Path], policies: Mapping[str, Policy]) -> Suite:
+    """Return the tests in files.
+
+    Args:
+        paths: files, or folders of ``*.yaml``.
+        policies: by name; what tests may be about.
+
+    Raises:
+        PolicyError: with every mistake of every file, by line.
+    """
+    cases: list[Case] = []
+    defaults: dict[str, dict[str, Entry]] = {}
+    problems: list[Problem] = []
+    for path in _files(paths):
+        try:
+            reader = _CaseReader(path, policies)
+            cases += reader.cases()
+        except PolicyError as error:
+            problems += error.problems
+            continue
+        problems += reader.findings.in_order()
+        for name, day in reader.defaults.items():
+            defaults.setdefault(name, {}).update(day)
+    if problems:
+        raise PolicyError(list(dict.fromkeys(problems)))
+    return Suite(tuple(cases), defaults)
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    return [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
+
+
+class _CaseReader:
+    """One reading of one file; mistakes are added to `findings`.
+
+    Attributes:
+        defaults: by policy, the entries of the day on which all is well.
+    """
+
+    def __init__(self, path: Path, policies: Mapping[str, Policy]) -> None:
+        self.path = path
+        self.policies = policies
+        self.findings = Findings(read_document(path, error=PolicyError))
+        self.defaults: dict[str, dict[str, Entry]] = {}
+        check_shape(self.findings, CASES)
+        if () in self.findings.broken:
+            raise PolicyError(self.findings.in_order())
+        self._green = self._read_defaults()
+
+    def cases(self) -> list[Case]:
+        """Return the sound tests of the file."""
+        found = self.findings.value("tests") or []
+        cases: list[Case] = []
+        for index in range(len(found)):
+            case = self._case(("tests", index)) if self.findings.sound("tests", index) else None
+            if case is None:
+                continue
+            if any((case.policy, case.name) == (other.policy, other.name) for other in cases):
+                self.findings.add(
+                    ("tests", index, "name"), "duplicate", f"{quoted(case.name)} is the name of two tests"
+                )
+            cases.append(case)
+        return cases
+
+    def _read_defaults(self) -> Findings:
+        """Return where the defaults stand: here, or in the file beside this one that is named."""
+        named = self.findings.value("defaults")
+        if not isinstance(named, str):
+            return self.findings
+        other = self.path.parent / named
+        if not other.is_file():
+            self.findings.add(("defaults",), "no-file", f"there is no file {quoted(named)} beside this one")
+            return self.findings
+        green = Findings(read_document(other, error=PolicyError))
+        check_shape(green, CASES)
+        if not isinstance(green.value("defaults"), dict):
+            self.findings.add(("defaults",), "defaults", f"{quoted(named)} has no defaults of its own")
+            return self.findings
+        return green
+
+    def _policy(self, path: Key) -> Policy | None:
+        at = (*path, "policy") if self.findings.sound(*path, "policy") else ("policy",)
+        name = self.findings.value(*at)
+        if name is None:
+            if not self.findings.broken & {at, ("policy",)}:
+                self.findings.add(
+                    path, "missing", "the test names no policy", "add `policy: action` here or at the top"
+                )
+            return None
+        if name not in self.policies:
+            help_ = nearest(name, self.policies)
+            self.findings.add(at, "unknown-policy", f"the bundle has no policy {quoted(name)}", help_)
+            return None
+        return self.policies[name]
+
+    def _case(self, path: Key) -> Case | None:
+        before = len(self.findings.problems)
+        policy = self._policy(path)
+        if policy is None:
+            return None
+        expect = self.findings.value(*path, "expect") or {}
+        facts = self._facts(policy, path)
+        daily = daily_keys(expect)
+        declared = self._declared(policy, (*path, "expect"), [key for key in expect if key not in daily])
+        days = self._length(policy, path, facts, daily)
+        outcomes, rules = read_daily(self.findings, (*path, "expect"), policy, daily.values(), days)
+        if len(self.findings.problems) > before:
+            return None
+        return Case(
+            name=self.findings.value(*path, "name"),
+            policy=policy.name,
+            file=self.findings.document.name,
+            where=self.findings.document.where(path),
+            facts={name: entries * days if len(entries) == 1 else entries for name, entries in facts.items()},
+            outcomes=outcomes,
+            rules=rules,
+            declared=declared,
+            streaks_from=self.findings.value(*path, "streaks_from"),
+        )
+
+    def _facts(self, policy: Policy, path: Key) -> dict[str, tuple[Entry, ...]]:
+        green = self._policy_defaults(policy)
+        facts = {name: (entry,) for name, entry in green.items()}
+        at = (*path, "facts")
+        for name in self.findings.value(*at) or {}:
+            if name not in policy.facts:
+                problem = f"`{policy.name}` reads no fact {quoted(name)}"
+                self.findings.add((*at, name), "unknown-fact", problem, nearest(name, policy.facts), key=True)
+                continue
+            series = self._series(self.findings, policy, (*at, name))
+            if series:
+                facts[name] = series
+        for name in policy.facts:
+            if name not in facts and not self.findings.sound(*at, name):
+                problem = f"neither the defaults nor the test say what `{name}` is, and `{policy.name}` reads it"
+                self.findings.add(path, "missing", problem, f"add `{name}` to `defaults`")
+        return facts
+
+    def _policy_defaults(self, policy: Policy) -> dict[str, Entry]:
+        """Return the policy's part of the defaults: those of its facts, one entry each."""
+        if policy.name not in self.defaults:
+            here: dict[str, Entry] = {}
+            values = self._green.value("defaults")
+            for name in values if isinstance(values, dict) else {}:
+                if name not in policy.vocabulary.facts:
+                    help_ = nearest(name, policy.facts)
+                    problem = f"there is no fact {quoted(name)}"
+                    self._green.add(("defaults", name), "unknown-fact", problem, help_, key=True)
+                    continue
+                series = self._series(self._green, policy, ("defaults", name))
+                if series and len(series) > 1:
+                    self._green.add(("defaults", name), "series", "a default is one value, not a series of days")
+                if series and name in policy.facts:
+                    here[name] = series[0]
+            if self._green is not self.findings:
+                self.findings.problems += self._green.problems
+                self._green.problems = []
+            self.defaults[policy.name] = here
+        return self.defaults[policy.name]
+
+    @staticmethod
+    def _series(findings: Findings, policy: Policy, at: Key) -> tuple[Entry, ...] | None:
+        raw: Any = findings.document.data
+        for part in at:
+            raw = raw[part]
+        try:
+            return fact_series(policy.vocabulary.facts[str(at[-1])], raw)
+        except MistakeError as mistake:
+            findings.add(at, mistake.code, mistake.problem, mistake.help)
+            return None
+
+    def _declared(self, policy: Policy, at: Key, keys: Sequence[str]) -> tuple[Declared, ...]:
+        declared: list[Declared] = []
+        for key in keys:
+            if key in DECLARED:
+                declared += read_declared(self.findings, (*at, key), policy)
+            else:
+                known = ["outcome", "rules", "outcome@1", "rules@1", *DECLARED]
+                self.findings.add(
+                    (*at, key), "unknown-key", f"{quoted(key)} cannot be expected", nearest(key, known), key=True
+                )
+        return tuple(declared)
+
+    def _length(
+        self, policy: Policy, path: Key, facts: Mapping[str, tuple[Entry, ...]], daily: Mapping[str, Daily]
+    ) -> int:
+        """Return how many days the test plays: as long as its longest series; all others are as long, or one value."""
+        lengths = {(*path, "facts", name): len(series) for name, series in facts.items() if len(series) > 1}
+        given = self.findings.value(*path, "days")
+        if given is not None:
+            lengths = {(*path, "days"): given, **lengths}
+        outcomes = (*path, "expect", "outcome")
+        if "outcome" in daily and (length := outcome_days(self.findings, outcomes, policy)):
+            lengths[outcomes] = length
+        if not lengths:
+            return 1 if daily else 0
+        first, days = next(iter(lengths.items()))
+        for at, length in lengths.items():
+            if length != days:
+                problem = f"`{at[-1]}` has {length} days, `{first[-1]}` has {days}"
+                self.findings.add(at, "length", problem, "give every series the same number of days, or one value")
+        return days

@@ -1,0 +1,204 @@
+"""What a policy declares and no day of facts shows: effects, episodes, exit codes, promotions, stages; as tests expect it.
+
+An expectation is exact: an effect that is declared and not expected fails the test like one that is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from engine.policy.effects import KEYS, Effects, parse_effects
+from engine.policy.quantity import nearest, parse_quantity, plain, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from engine.documents import Key
+    from engine.policy.model import Policy
+    from engine.policy.schema import Findings
+
+_STAGE_KEYS = ("cap", "min_days", "restart_at")
+_DURATIONS = (("day", DAY_MS), ("hour", HOUR_MS), ("minute", MINUTE_MS))
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One expectation: in `section`, under `name` (empty: the whole section), the policy declares `expected`."""
+
+    section: str
+    name: str
+    expected: str
+    where: str = field(compare=False)
+
+
+def read_declared(findings: Findings, at: Key, policy: Policy) -> list[Declared]:
+    """Return the expectations in the section at `at`; mistakes are added to `findings`."""
+    section = str(at[-1])
+    value = findings.value(*at)
+    kind = list if section == "promotes" else dict
+    if not isinstance(value, kind):
+        findings.add(at, "type", f"expected {'a list' if kind is list else 'a mapping'} here", _EXAMPLES[section])
+        return []
+    if section in {"promotes", "exit"}:
+        return [Declared(section, "", _READERS[section](findings, at, policy), findings.document.where(at, key=True))]
+    names = _KNOWN[section](policy)
+    found = []
+    for name in value:
+        if name not in names:
+            problem = f"`{policy.name}` has nothing under `{section}` called {quoted(name)}"
+            findings.add((*at, name), "unknown-name", problem, nearest(name, names), key=True)
+        elif not isinstance(value[name], dict):
+            findings.add((*at, name), "type", "expected a mapping here", _EXAMPLES[section])
+        else:
+            text = _READERS[section](findings, (*at, name), policy)
+            found.append(Declared(section, name, text, findings.document.where((*at, name), key=True)))
+    return found
+
+
+def declared_text(policy: Policy, section: str, name: str) -> str:
+    """Return what `policy` declares, in the form of `Declared.expected`: equal texts are equal declarations."""
+    return DECLARED[section](policy, name)
+
+
+def effects_text(effects: Effects | None) -> str:
+    """Return effects as a policy writes them.
+
+    >>> effects_text(Effects(exposure=0.5, recovery_ms=5 * DAY_MS))
+    'exposure: 0.5, recovery: 5 days'
+    """
+    if effects is None:
+        return "nothing"
+    written = [
+        f"{key}: {_written(key, value)}"
+        for key, (attribute, _) in KEYS.items()
+        if (value := getattr(effects, attribute)) not in (None, False) and (key != "approvals" or value)
+    ]
+    return ", ".join(written) or "nothing"
+
+
+def _written(key: str, value: Any) -> str:
+    if key in {"entries", "once_per"}:
+        return "blocked" if key == "entries" else "episode"
+    if key == "cap":
+        return f"x{_number(value)}"
+    if key in {"recovery", "at_most"}:
+        name, size = next((name, size) for name, size in _DURATIONS if value % size == 0)
+        length = f"{value // size} {name}{'' if value == size else 's'}"
+        return f"once per {length}" if key == "at_most" else length
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    return plain(Decimal(repr(value)))
+
+
+def _effects(policy: Policy, name: str) -> str:
+    rule = policy.rules.get(name)
+    return effects_text(rule.effects if rule else policy.effects.get(name))
+
+
+def _episode(policy: Policy, name: str) -> str:
+    members = sorted(rule.name for rule in policy.rules.values() if rule.episode == name)
+    return f"rules: [{', '.join(members)}], {effects_text(policy.episodes.get(name))}"
+
+
+def _exit(policy: Policy, _name: str) -> str:
+    return ", ".join(f"{outcome}: {code}" for outcome, code in sorted(policy.exit_codes.items()))
+
+
+def _promotes(policy: Policy, _name: str) -> str:
+    return ", ".join(sorted(policy.promotes)) or "nothing"
+
+
+def _stage(policy: Policy, name: str) -> str:
+    stage = policy.stages.get(int(name))
+    if stage is None:
+        return "nothing"
+    return f"cap: {plain(stage.cap_usd)} usd, min_days: {stage.min_days}, restart_at: {stage.restart_at}"
+
+
+def _read_effects(findings: Findings, at: Key, _policy: Policy) -> str:
+    values = {key: value for key, value in findings.value(*at).items() if at[-2] != "episodes" or key != "rules"}
+    effects, mistakes = parse_effects(values)
+    for key, help_ in mistakes:
+        known = key in KEYS
+        problem = f"{quoted(values[key])} is no value of `{key}`" if known else f"there is no effect {quoted(key)}"
+        findings.add((*at, key), "effect" if known else "unknown-key", problem, help_ if known else nearest(key, KEYS))
+    return effects_text(effects)
+
+
+def _read_episode(findings: Findings, at: Key, policy: Policy) -> str:
+    members = findings.value(*at).get("rules")
+    if not isinstance(members, list) or not all(isinstance(name, str) for name in members):
+        findings.add(at, "missing", "`rules` does not list the rules of the episode", "write `rules: [equity_stale]`")
+        members = []
+    for index, name in enumerate(members):
+        if name not in policy.rules:
+            help_ = nearest(name, policy.rules)
+            findings.add((*at, "rules", index), "unknown-rule", f"`{policy.name}` has no rule {quoted(name)}", help_)
+    return f"rules: [{', '.join(sorted(members))}], {_read_effects(findings, at, policy)}"
+
+
+def _read_exit(findings: Findings, at: Key, policy: Policy) -> str:
+    codes = findings.value(*at)
+    for name, code in codes.items():
+        if name not in policy.outcomes:
+            help_ = nearest(name, policy.outcomes)
+            findings.add((*at, name), "unknown-outcome", f"there is no outcome {quoted(name)}", help_, key=True)
+        if isinstance(code, bool) or not isinstance(code, int):
+            findings.add((*at, name), "type", f"{quoted(code)} is no exit code", "write a whole number")
+    return ", ".join(f"{name}: {code}" for name, code in sorted(codes.items()))
+
+
+def _read_promotes(findings: Findings, at: Key, policy: Policy) -> str:
+    names = findings.value(*at)
+    for index, name in enumerate(names):
+        if name not in policy.outcomes:
+            problem = f"there is no outcome {quoted(name)}"
+            findings.add((*at, index), "unknown-outcome", problem, nearest(str(name), policy.outcomes))
+    return ", ".join(sorted(map(str, names))) or "nothing"
+
+
+def _read_stage(findings: Findings, at: Key, _policy: Policy) -> str:
+    stage = findings.value(*at)
+    for key in stage:
+        if key not in _STAGE_KEYS:
+            findings.add((*at, key), "unknown-key", f"there is no key {quoted(key)} here", nearest(key, _STAGE_KEYS))
+    cap = parse_quantity(stage["cap"]) if isinstance(stage.get("cap"), str) else None
+    if cap is None or cap.suffix != "usd":
+        findings.add(at, "unit", "`cap` is no amount in usd", "write `cap: 5000 usd`")
+        return ""
+    days, restart = stage.get("min_days", 0), stage.get("restart_at", 0)
+    return f"cap: {plain(cap.number)} usd, min_days: {days}, restart_at: {restart}"
+
+
+# section -> what a policy says there, as text
+DECLARED: Mapping[str, Callable[[Policy, str], str]] = {
+    "effects": _effects,
+    "episodes": _episode,
+    "exit": _exit,
+    "promotes": _promotes,
+    "stages": _stage,
+}
+_READERS: Mapping[str, Callable[[Findings, Key, Policy], str]] = {
+    "effects": _read_effects,
+    "episodes": _read_episode,
+    "exit": _read_exit,
+    "promotes": _read_promotes,
+    "stages": _read_stage,
+}
+_KNOWN: Mapping[str, Callable[[Policy], tuple[str, ...]]] = {
+    "effects": lambda policy: (*policy.outcomes, *policy.rules),
+    "episodes": lambda policy: tuple(policy.episodes),
+    "stages": lambda policy: tuple(str(number) for number in policy.stages),
+}
+_EXAMPLES = {
+    "effects": "write `effects: {PAUSE: {exposure: 0}}`",
+    "episodes": "write `episodes: {data: {rules: [equity_stale], recovery: 15 minutes}}`",
+    "exit": "write `exit: {KEEP: 0, PAUSE: 30}`",
+    "promotes": "write `promotes: [SCALE_UP]`",
+    "stages": "write `stages: {1: {cap: 5000 usd, min_days: 14, restart_at: 0}}`",
+}

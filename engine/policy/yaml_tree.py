@@ -1,0 +1,351 @@
+"""A YAML text as a tree that forgets nothing: structure, spelling, comments and blank lines. For the formatter alone.
+
+ruamel.yaml's round-trip parser says where each value stands and how it is spelled; whatever lies between the values is
+punctuation and comments. A comment belongs to
+
+- the outermost entry that begins on its line (`Document.comment` reads the ids of a rule there, so it must stay), else
+- the entry below it, where it stands on a line of its own, else
+- the end of the collection whose entries begin in its column, or left of it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import PolicyError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ruamel.yaml.nodes import Node as YamlNode
+
+    from engine.documents import Document, Key
+
+BLANK = ""
+
+_COMMENT = re.compile(r"#[^\n]*")
+_CLOSE = re.compile(r"#(?=\w)")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of the file.
+
+    Attributes:
+        path: to it.
+        value: plain, as the loader reads it.
+        source: as it is spelled.
+        style: empty for a plain scalar; else its first character.
+        entries: of a mapping or a list, in the order of the file.
+        is_list: whether it is a list.
+        is_flow: whether it is written in braces or brackets.
+        start: where it begins, in characters from the start of the text; `end` is behind its last one.
+        column: of its beginning.
+    """
+
+    path: Key
+    value: Any
+    source: str
+    style: str
+    entries: tuple[Entry, ...]
+    is_list: bool
+    is_flow: bool
+    start: int
+    end: int
+    column: int
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it is neither a mapping nor a list."""
+        return not isinstance(self.value, dict | list)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key with its value, or an item of a list (`key` and `key_style` are empty).
+
+    Attributes:
+        path: to its value.
+        key: as it is read.
+        key_style: as `Node.style`.
+        value: the value.
+        start: where the key, or the item's value, begins.
+        line: of `start`, from 0.
+    """
+
+    path: Key
+    key: str
+    key_style: str
+    value: Node
+    start: int
+    line: int
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A file.
+
+    Attributes:
+        root: its value.
+        above: entry -> comments and blank lines (`BLANK`) above it.
+        beside: entry -> the comment that ends its first line, and the column it stands in.
+        below: mapping or list -> comments and blank lines behind its last entry.
+        shared: entry -> the comment of a line on which another entry begins, too: it speaks of both.
+    """
+
+    root: Node
+    above: Mapping[Key, tuple[str, ...]]
+    beside: Mapping[Key, tuple[str, int]]
+    below: Mapping[Key, tuple[str, ...]]
+    shared: Mapping[Key, str]
+
+
+@dataclass(frozen=True)
+class _Comment:
+    start: int
+    line: int
+    column: int
+    text: str
+    alone: bool
+
+
+def parse_tree(document: Document, labelled: Callable[[Key], bool]) -> Tree:
+    """Return the tree of a document that the loader has accepted.
+
+    Args:
+        document: its text has ``\\n`` for line ends and no byte order mark.
+        labelled: whether the comment on an entry's line means something to the loader.
+
+    Raises:
+        PolicyError: ruamel.yaml does not read it as the loader does.
+    """
+    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 - only the formatter pays for it
+
+    try:
+        composed = YAML(typ="rt", pure=True).compose(document.text)
+    except YAMLError as failure:
+        mark = getattr(failure, "problem_mark", None)
+        where = f"{document.name}:{mark.line + 1}:{mark.column + 1}" if mark else document.name
+        problem = f"not valid YAML: {getattr(failure, 'problem', None) or 'ruamel.yaml cannot read it'}"
+        raise PolicyError(Problem("yaml", where, problem, "write it in a simpler way")) from None
+    builder = _Builder(document.text, document.data)
+    root = builder.node(composed, ())
+    return _Attacher(document.text, root, builder, labelled).tree()
+
+
+class _Builder:
+    """Turns composed nodes into ours, and lists them."""
+
+    def __init__(self, text: str, data: Any) -> None:
+        self.text = text
+        self.data = data
+        self.entries: list[Entry] = []  # by position; an item comes before the entries inside it
+        self.nodes: dict[Key, Node] = {}
+        self.scalars: list[tuple[int, int, bool]] = []  # start, end, whether a block
+
+    def node(self, composed: YamlNode, path: Key) -> Node:
+        start, end = composed.start_mark.index, composed.end_mark.index
+        value: Any = self.data
+        for part in path:
+            value = value[part]
+        is_map, is_list = isinstance(value, dict), isinstance(value, list)
+        entries: tuple[Entry, ...] = ()
+        if is_map:
+            entries = tuple(self._keyed(key, inner, path) for key, inner in composed.value)
+        elif is_list:
+            entries = tuple(self._item(inner, (*path, index)) for index, inner in enumerate(composed.value))
+        else:
+            self._scalar(composed)
+        node = Node(
+            path=path,
+            value=value,
+            source=self.text[start:end],
+            style=(composed.style or "") if not (is_map or is_list) else "",
+            entries=entries,
+            is_list=is_list,
+            is_flow=bool(getattr(composed, "flow_style", False)),
+            start=start,
+            end=end,
+            column=composed.start_mark.column,
+        )
+        self.nodes[path] = node
+        return node
+
+    def _keyed(self, key: YamlNode, inner: YamlNode, path: Key) -> Entry:
+        self._scalar(key)
+        name = str(key.value)
+        at = len(self.entries)
+        self.entries.append(None)  # type: ignore[arg-type] # its place: before the entries inside it
+        value = self.node(inner, (*path, name))
+        entry = Entry((*path, name), name, key.style or "", value, key.start_mark.index, key.start_mark.line)
+        self.entries[at] = entry
+        return entry
+
+    def _item(self, inner: YamlNode, path: Key) -> Entry:
+        at = len(self.entries)
+        self.entries.append(None)  # type: ignore[arg-type] # its place: before the entries inside it
+        value = self.node(inner, path)
+        entry = Entry(path, "", "", value, inner.start_mark.index, inner.start_mark.line)
+        self.entries[at] = entry
+        return entry
+
+    def _scalar(self, composed: YamlNode) -> None:
+        block = composed.style in {"|", ">"}
+        self.scalars.append((composed.start_mark.index, composed.end_mark.index, block))
+
+
+class _Attacher:
+    """Finds the comments and gives each its place in the tree."""
+
+    def __init__(self, text: str, root: Node, builder: _Builder, labelled: Callable[[Key], bool]) -> None:
+        self.text = text
+        self.root = root
+        self.nodes = builder.nodes
+        self.entries = builder.entries
+        self.starts = [entry.start for entry in self.entries]
+        self.scalars = builder.scalars
+        self.labelled = labelled
+        self.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self.lines = text.split("\n")
+        self.on_line: dict[int, list[Entry]] = defaultdict(list)
+        self.ends_on: dict[int, list[Entry]] = defaultdict(list)
+        for entry in self.entries:
+            self.on_line[entry.line].append(entry)
+            self.ends_on[self._line(max(entry.start, entry.value.end - 1))].append(entry)
+        self.above: dict[Key, list[str]] = defaultdict(list)
+        self.beside: dict[Key, tuple[str, int]] = {}
+        self.below: dict[Key, list[str]] = defaultdict(list)
+        self.shared: dict[Key, str] = {}
+        self.reach = (-1, 0)  # the entry that the comments at hand stand before, and the depth they have come up to
+
+    def tree(self) -> Tree:
+        for comment in self._comments():
+            if comment.alone or not self._beside(comment):
+                self._own_line(comment)
+        for line, entries in self.on_line.items():
+            first = entries[0]
+            if self._blank_before(line) and not self._in_flow(first.start):
+                self.above[first.path].append(BLANK)
+        return Tree(
+            self.root,
+            {path: tuple(lines) for path, lines in self.above.items()},
+            self.beside,
+            {path: tuple(lines) for path, lines in self.below.items()},
+            self.shared,
+        )
+
+    def _comments(self) -> Iterator[_Comment]:
+        """Yield every comment: what begins with ``#`` outside the scalars; and in the first line of a block scalar."""
+        place = 0
+        for start, end, block in [*sorted(self.scalars), (len(self.text), len(self.text), False)]:
+            yield from self._comments_in(place, start)
+            if block:
+                stop = self.text.find("\n", start, end)
+                yield from self._comments_in(start, end if stop < 0 else stop)
+            place = end
+
+    def _comments_in(self, start: int, end: int) -> Iterator[_Comment]:
+        for match in _COMMENT.finditer(self.text, start, end):
+            line = self._line(match.start())
+            column = match.start() - self.line_starts[line]
+            alone = not self.lines[line][:column].strip()
+            text = _CLOSE.sub("# ", match[0].rstrip(), count=1) if _CLOSE.match(match[0]) else match[0].rstrip()
+            yield _Comment(match.start(), line, column, text, alone)
+
+    def _line(self, index: int) -> int:
+        return bisect_right(self.line_starts, index) - 1
+
+    def _blank_before(self, line: int) -> bool:
+        return line > 0 and not self.lines[line - 1].strip()
+
+    def _beside(self, comment: _Comment) -> bool:
+        """Place a comment behind something; False where nothing on its line can carry it."""
+        began = self.on_line.get(comment.line, [])
+        if began:
+            first = min(began, key=lambda entry: len(entry.path))
+            self.beside[first.path] = (comment.text, comment.column)
+            for entry in began:
+                if entry is not first and self.labelled(entry.path):
+                    self.shared[entry.path] = comment.text
+            return True
+        ended = [entry for entry in self.ends_on.get(comment.line, []) if entry.value.end <= comment.start]
+        flows = [entry for entry in ended if entry.value.is_flow]
+        if flows:  # not beside its key: on that line the comment would become the key's
+            self._at_end(min(flows, key=lambda entry: len(entry.path)), comment.text)
+        elif ended and ended[0].path not in self.beside:
+            self.beside[ended[0].path] = (comment.text, comment.column)
+        else:
+            return False
+        return True
+
+    def _at_end(self, entry: Entry, text: str) -> None:
+        where = self.below if entry.value.entries else self.above
+        where[entry.path].append(text)
+
+    def _own_line(self, comment: _Comment) -> None:
+        at = bisect_left(self.starts, comment.start)
+        before = self.entries[at - 1] if at else None
+        after = self.entries[at] if at < len(self.entries) else None
+        lines = self._place(comment, before, after, at)
+        if self._blank_before(comment.line) and not self._in_flow(comment.start):
+            lines.append(BLANK)
+        lines.append(comment.text)
+
+    def _place(self, comment: _Comment, before: Entry | None, after: Entry | None, at: int) -> list[str]:
+        around = self._around(before)
+        for entry in around:
+            inline = entry.value.is_scalar or entry.value.is_flow
+            if inline and entry.start < comment.start < max(entry.value.start, entry.value.end * entry.value.is_scalar):
+                return self.above[entry.path]  # between a key and its value
+        flow = next((node for node in self._containers(before) if node.is_flow and self._holds(node, comment)), None)
+        if flow is not None:
+            if after is not None and after.start < flow.end:
+                return self.above[after.path]
+            return self.below[flow.path] if flow.entries else self.above[flow.path]
+        floor = -1 if after is None else self.nodes[after.path[:-1]].column
+        open_blocks = [node for node in self._containers(before) if not node.is_flow and node.column > floor]
+        fits = [node for node in open_blocks if node.column <= comment.column and len(node.path) <= self._depth(at)]
+        if after is not None and (comment.column <= floor or not fits):
+            self.reach = (at, -1)
+            return self.above[after.path]
+        # the deepest that fits; where a list stands under its key without an indent, the mapping of the key
+        node = max(fits, key=lambda node: (node.column, -len(node.path)), default=self.root)
+        self.reach = (at, len(node.path))
+        return self.below[node.path]
+
+    def _depth(self, at: int) -> int:
+        """Return how deep the next comment before entry `at` may go: never deeper than the one above it."""
+        return self.reach[1] if self.reach[0] == at else len(self.lines)
+
+    def _around(self, entry: Entry | None) -> list[Entry]:
+        """Return an entry and those it stands in, inmost first."""
+        if entry is None:
+            return []
+        by_path = {one.path: one for one in self._ancestors(entry)}
+        return [by_path[path] for path in (entry.path[:size] for size in range(len(entry.path), 0, -1))]
+
+    def _ancestors(self, entry: Entry) -> Iterator[Entry]:
+        yield entry
+        for size in range(len(entry.path) - 1, 0, -1):
+            node = self.nodes[entry.path[: size - 1]]
+            yield next(one for one in node.entries if one.path == entry.path[:size])
+
+    def _containers(self, entry: Entry | None) -> list[Node]:
+        """Return the collections that are open behind an entry, inmost first."""
+        if entry is None:
+            return [self.root]
+        paths = [entry.path[:size] for size in range(len(entry.path), -1, -1)]
+        return [node for node in (self.nodes[path] for path in paths) if not node.is_scalar]
+
+    @staticmethod
+    def _holds(node: Node, comment: _Comment) -> bool:
+        return node.start < comment.start < node.end
+
+    def _in_flow(self, index: int) -> bool:
+        at = bisect_left(self.starts, index)
+        inside = self._containers(self.entries[at - 1] if at else None)
+        return any(node.is_flow and node.start < index < node.end for node in inside)

@@ -1,0 +1,134 @@
+"""The demo's year: all four verdicts, a crash that hits the hard stop, and a ledger from which everything follows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from engine.book import AccountBook
+from engine.clock import DAY_MS, HOUR_MS, SimulatedClock, iso
+from engine.facts import Assumptions, FactSource, facts_document
+from engine.inquiry import _standing, posture_at, replay, verdict_at
+from engine.ledger import Ledger
+from tests.rehearsal.conftest import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.rehearsal.run import Rehearsed
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+
+
+@pytest.fixture(scope="module")
+def ledger(demo_year: Rehearsed) -> Iterator[Ledger]:
+    with Ledger.open(demo_year.ledger, read_only=True) as opened:
+        yield opened
+
+
+def events(ledger: Ledger, kind: str) -> list[tuple[int, dict[str, object]]]:
+    return [(event.at_ms, json.loads(event.document)) for event in ledger.events(kind)]
+
+
+def test_all_four_outcomes_occur(ledger: Ledger) -> None:
+    days = [record.outcome for record in ledger.verdicts() if record.at_ms % DAY_MS == 0]
+    assert set(days) == {"KEEP", "SCALE_UP", "REDUCE"} | ({"PAUSE"} & set(days))
+    assert {record.outcome for record in ledger.verdicts()} == {"KEEP", "SCALE_UP", "REDUCE", "PAUSE"}
+    assert len(days) == 366
+
+
+@pytest.mark.requirement("R139", "R140", "R158")
+def test_R140_the_hard_stop_flattens_at_the_next_open_and_holds_until_the_restart(ledger: Ledger) -> None:
+    ((paused_ms, _),) = events(ledger, "flatten")
+    ((restarted_ms, restart),) = events(ledger, "restart")
+    assert restarted_ms - paused_ms == DAY_MS
+    assert restart["cap_usd"] == 10_000
+    positions = ledger.sleeve_marks("risk", paused_ms, restarted_ms)
+    for symbol in SYMBOLS:
+        assert positions[symbol].qty[0] != 0 or symbol == "BTCUSDT"
+        assert np.all(positions[symbol].qty[1:] == 0)  # the mark of the breach, then flat
+    closing = ledger.fills("risk", paused_ms, paused_ms + 1)
+    assert {fill.reason for fill in closing} == {"flatten"}
+    assert {fill.ref_kind for fill in closing} == {"mark"}  # A37
+    record = ledger.verdicts(paused_ms, paused_ms)[-1]
+    fired = json.loads(record.document)["fired"]
+    assert "hard_stop_drawdown" in fired
+
+
+@pytest.mark.requirement("R138")
+def test_R138_reduce_halves_open_positions_at_the_next_open(ledger: Ledger) -> None:
+    started = [at for at, _ in events(ledger, "episode_start") if ledger.verdicts(at, at)[-1].outcome == "REDUCE"]
+    assert started
+    weights = {"BTCUSDT": 0.34, "ETHUSDT": 0.33, "SOLUSDT": 0.33}
+    halved = 0
+    for at in started:
+        account = ledger.last_mark("risk", at)
+        assert account is not None
+        marks = ledger.sleeve_marks("risk", at, at)
+        for fill in ledger.fills("risk", at, at + 1):
+            if fill.reason == "reduce":
+                mark = marks[fill.symbol]
+                base = min(account.equity_usd, account.cap_usd)
+                full = weights[fill.symbol] * mark.position[0] * base / mark.mark_price[0]
+                assert (mark.qty[0] + fill.side * fill.qty) / full == pytest.approx(0.5, rel=0.01)
+                assert fill.ref_kind == "mark"  # A37
+                halved += 1
+    assert halved >= 2
+
+
+@pytest.mark.requirement("R134", "R135", "R091")
+def test_R134_the_cap_grows_by_half_only_after_approval_and_the_nav_does_not_notice(ledger: Ledger) -> None:
+    (at, detail), *_ = events(ledger, "scale_up")
+    assert (detail["from_usd"], detail["cap_usd"]) == (15_000, 22_500)
+    asked = [at for at, _ in events(ledger, "approval_requested") if at < events(ledger, "scale_up")[0][0]]
+    assert at - asked[-1] == DAY_MS
+    marks = ledger.marks("risk", at, at + HOUR_MS)
+    assert marks.equity_usd[1] - marks.equity_usd[0] == pytest.approx(7_500, rel=0.05)
+    assert marks.nav[1] / marks.nav[0] == pytest.approx(1, abs=0.01)
+
+
+def test_the_shadow_account_is_never_bound(ledger: Ledger) -> None:
+    assert set(ledger.marks("shadow").exposure.tolist()) == {1.0}
+    assert not ledger.cash_flows("shadow")
+
+
+def test_facts_computed_from_the_ledger_are_those_the_loop_decided_on(ledger: Ledger) -> None:
+    acted = {event.at_ms for event in ledger.events("approval_given")}
+    days = [snapshot for snapshot in ledger.day_closes(-1) if snapshot.at_ms not in acted]
+    assumptions = Assumptions(3.0, 1e-4)
+    for snapshot in days[::23]:
+        books = [AccountBook.read(ledger, account, SYMBOLS, snapshot.at_ms) for account in ("risk", "shadow")]
+        standing = _standing(ledger, posture_at(ledger, snapshot.at_ms - 1), snapshot.at_ms)
+        facts = FactSource(books[0], books[1], assumptions).at(snapshot.at_ms, standing)
+        recorded = json.loads(snapshot.document)
+        computed = {name: value for name, value in json.loads(facts_document(facts)).items() if name in recorded}
+        for name, (value, status, _) in computed.items():
+            assert (status, value) == (recorded[name][1], pytest.approx(recorded[name][0])), (iso(snapshot.at_ms), name)
+
+
+@pytest.mark.parametrize("which", [0, 20, 113, 200, -1])
+def test_any_recorded_verdict_replays_to_the_byte(demo_year: Rehearsed, ledger: Ledger, which: int) -> None:
+    record = ledger.verdicts()[which]
+    again = replay(demo_year.ledger, record.verdict_id)
+    assert again.difference == ""
+    assert again.document == record.document
+    assert again.identical
+
+
+def test_now_on_a_rehearsals_ledger_is_its_last_mark(demo_year: Rehearsed, ledger: Ledger) -> None:
+    answer = verdict_at(demo_year.ledger, RULES, SimulatedClock(0))
+    assert answer.record == ledger.verdicts()[-1]
+    assert answer.exit_code == {"KEEP": 0, "SCALE_UP": 10, "REDUCE": 20, "PAUSE": 30}[answer.record.outcome]
+
+
+def test_a_moment_between_two_verdicts_is_decided_recorded_and_replays(demo_year: Rehearsed) -> None:
+    with Ledger.open(demo_year.ledger, read_only=True) as ledger:
+        noon = ledger.day_closes(-1)[50].at_ms + 12 * HOUR_MS
+        assert ledger.verdicts(noon, noon) == ()
+    first = verdict_at(demo_year.ledger, RULES, SimulatedClock(0), noon)
+    second = verdict_at(demo_year.ledger, RULES, SimulatedClock(0), noon)
+    assert first == second
+    assert replay(demo_year.ledger, first.record.verdict_id).identical
