@@ -22,6 +22,7 @@ CONFIG = Path("config/prod_candidate_R1.yaml")
 RULES = Path("config/prod_scale_rules_R1.yaml")
 MARKET = Path("state/market.db")
 LEDGER = Path("reports/futures/live/trading.db")
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     name="stagegate",
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="Prices and funding: import, download, check.", no_args_is_help=True, rich_markup_mode=None)
-verdict_app = typer.Typer(help="The verdict, why, and its history.", rich_markup_mode=None)
+verdict_app = typer.Typer(rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(verdict_app, name="verdict")
 
@@ -58,8 +59,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         app([argument for argument in arguments if argument != "--debug"], prog_name="stagegate")
     except StagegateError as error:
         _fail(str(error), error.exit_code, debug)
-    except KeyboardInterrupt:
-        _fail("interrupted: what was committed is safe, run the command again to carry on", 1, debug)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            _fail("interrupted: what was committed is safe, run the command again to carry on", 1, debug)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -44,6 +44,25 @@ def comparable_run(inputs: Inputs) -> BacktestResult:
     )
 
 
+def separate_accounts_usd(inputs: Inputs) -> float:
+    """Return the final equity of the comparable part with an account a symbol, as backtesting.py has them."""
+    config = comparable_config(inputs.config)
+    total_usd = 0.0
+    for symbol, weight in config.ensemble.fixed_weights.items():
+        cash_usd = config.backtest.initial_cash_usd * weight
+        alone = run_backtest(
+            replace(config, backtest=replace(config.backtest, initial_cash_usd=cash_usd)),
+            Market(inputs.market.bars, {}, {}),
+            dead_band=inputs.bundle.rebalance_dead_band_ratio,
+            symbols=[symbol],
+            weights=[1.0],
+            start_ms=inputs.start_ms,
+            end_ms=inputs.end_ms,
+        )
+        total_usd += float(alone.history.equity_usd[-1])
+    return total_usd
+
+
 def task(inputs: Inputs) -> Task:
     """Return what the others are told."""
     config, backtest = inputs.config, inputs.config.backtest

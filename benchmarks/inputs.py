@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backtest import WARMUP_BARS
 from engine.clock import DAY_MS, HOUR_MS, parse_time
 from engine.config import load_config
 from engine.market.imports import open_market
@@ -73,7 +72,9 @@ class Scale:
         return self.days == FULL.days and self.market_days == FULL.market_days
 
 
-FULL = Scale("full", 20, 3, 15, 40, 3000, 2000, 5, 1948, 40, (10_000, 100_000))
+SIX_YEARS_DAYS = 6 * 365 + 2
+
+FULL = Scale("full", 20, 3, 15, 40, 3000, SIX_YEARS_DAYS, 5, 1948, 40, (10_000, 100_000))
 QUICK = replace(FULL, name="quick", backtests=5, peers=1, commands=4, loads=10, verdicts=500, replays=2)
 TINY = Scale("tiny", 1, 1, 1, 1, 20, 30, 1, 40, 3, (20, 40))
 SCALES = {scale.name: scale for scale in (FULL, QUICK, TINY)}
@@ -131,11 +132,6 @@ class Inputs:
         if self.data:
             return f"recorded prices {START} to {END} ({KLINES} for SOL)"
         return f"synthetic market, seed {SEED}, {self.scale.market_days} days"
-
-    @property
-    def warmup_bars(self) -> int:
-        """Bars before a symbol's first decision."""
-        return WARMUP_BARS
 
     @cached_property
     def days(self) -> list[tuple[int, dict[str, Fact]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.comparable import frames, task
+from benchmarks.comparable import comparable_run, frames, separate_accounts_usd, task
 from benchmarks.harness import cold, timed
 from benchmarks.inputs import KLINES, ROOT
 from benchmarks.machine import need
@@ -24,27 +24,28 @@ if TYPE_CHECKING:
 
 def vectorbt_figures(inputs: Inputs) -> list[Figure]:
     """Measure vectorbt; its first run, in which Numba compiles, is not kept."""
-    return _figures(inputs, "vectorbt", portfolio, "vectorbt_run", inputs.scale.backtests)
+    need("vectorbt")
+    ours_usd = float(comparable_run(inputs).history.equity_usd[-1])
+    return _figures(inputs, "vectorbt", portfolio, ours_usd, inputs.scale.backtests)
 
 
 def backtesting_figures(inputs: Inputs) -> list[Figure]:
     """Measure backtesting.py."""
-    return _figures(inputs, "backtesting", accounts, "backtesting_run", inputs.scale.peers)
+    need("backtesting")
+    return _figures(inputs, "backtesting.py, three accounts", accounts, separate_accounts_usd(inputs), inputs.scale.peers)
 
 
 def _figures(
-    inputs: Inputs, package: str, run: Callable[[Task, dict[str, Any]], Outcome], module: str, repeats: int
+    inputs: Inputs, name: str, run: Callable[[Task, dict[str, Any]], Outcome], ours_usd: float, repeats: int
 ) -> list[Figure]:
-    need(package)
     asked, tables = task(inputs), frames(inputs)
     outcome = run(asked, tables)
-    shown = "backtesting.py, three accounts" if package == "backtesting" else package
-    note = f"{LEFT_OUT}; {outcome.orders} orders, final equity {outcome.equity_usd:,.0f} USD"
+    note = f"{LEFT_OUT}; {outcome.orders} orders, final equity {outcome.equity_usd:,.0f} USD (ours {ours_usd:,.0f})"
     warm = timed(lambda: run(asked, tables), repeats=repeats, warm_up=0)
-    found = [warm.figure(f"{shown}, comparable part, warm", ours=False, note=note)]
+    found = [warm.figure(f"{name}, comparable part, warm", ours=False, note=note)]
     if inputs.data is None:
         return found
-    command = [sys.executable, "-m", f"benchmarks.peers.{module}", asked.to_json(), str(inputs.data), KLINES]
+    command = [sys.executable, "-m", run.__module__, asked.to_json(), str(inputs.data), KLINES]
     times = cold(command, ROOT, repeats=inputs.scale.peers)
     note = "start Python, import, read gzipped CSV with pandas, run; Numba's caches warm"
-    return [*found, times.figure(f"{shown}, comparable part, cold process", ours=False, note=note)]
+    return [*found, times.figure(f"{name}, comparable part, cold process", ours=False, note=note)]

@@ -1,7 +1,8 @@
 """The comparable part on vectorbt: pandas and Numba for the signals, `Portfolio.from_orders` for the money.
 
-One portfolio of three symbols with shared cash, so it is the closest to R1. The dead-band looks at the weighted
-position, for the equity is not known before the run; ours looks at the target in USD.
+One portfolio of three symbols with shared cash, so it is the closest to R1. `from_orders` knows no equity before it
+runs, so the dead-band looks at the weighted position here and at the target in USD in ours: while the signal stands
+still, vectorbt keeps the quantity and ours follows the equity. Until then every order is the same to the cent.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ class Scenario:
 
 CALM = (24.0, 27.0, 47.0)
 MILD = (32.0, 38.0, 64.0)
-BRISK = (72.0, 97.0, 142.0)
-WILD = (84.0, 112.0, 168.0)
+BRISK = (78.0, 102.0, 148.0)
+WILD = (90.0, 118.0, 174.0)
 
 DEMO = Scenario(
     days=365,
@@ -84,17 +84,17 @@ DEMO = Scenario(
         Episode(84, (-25, -34, -50), WILD, 0.3, -0.2, "a bear leg on high volatility"),
         Episode(114, (0, 0, 0), BRISK, 0.3, 0.0, "it finds a floor"),
         Episode(140, (37, 66, 128), CALM, 0.45, 0.0, "recovery: the exposure comes back with an approval"),
-        Episode(207, (-3.3, 6, 11), (20.0, 27.0, 47.0), 0.8, 0.0, "BTC rests, so that its channel is fresh"),
-        Episode(213, (8, 4, 7), (40.0, 27.0, 47.0), 0.8, 0.0, "BTC breaks out the day before"),
+        Episode(207, (-3.3, 6, 11), (20.0, 25.0, 44.0), 0.8, 0.0, "BTC rests, so that its channel is fresh"),
+        Episode(213, (8, 4, 7), (40.0, 25.0, 44.0), 0.8, 0.0, "BTC breaks out the day before"),
         Episode(215, (0, 0, 0), WILD, 0.3, -0.5, "PAUSE: the crash and its aftershocks"),
         Episode(230, (4, 5, 8), BRISK, 0.3, 0.0, "the dust settles"),
         Episode(250, (34, 58, 115), MILD, 0.45, 0.0, "KEEP: an orderly rise"),
         Episode(310, (-25, -40, -54), MILD, 0.45, 0.0, "KEEP: an orderly decline, to the end"),
     ),
     shocks=(
-        Shock(214, 20, (-14.5, -14, -20), (-1, -1, -1), "a gap far beyond any stop"),
-        Shock(214, 21, (-5, -12, -17), (-3, -2, -2), "a second one before anyone could sell"),
-        Shock(214, 22, (0, 0, 0), (8, 11, 13), "a rebound"),
+        Shock(214, 20, (-15.5, -14.5, -21), (-1, -1, -1), "a gap far beyond any stop"),
+        Shock(214, 21, (-5, -14, -19), (-3, -2, -2), "a second one before anyone could sell"),
+        Shock(214, 22, (0, 0, 0), (8, 12, 15), "a rebound"),
     ),
 )
 

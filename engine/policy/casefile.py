@@ -10,8 +10,8 @@ tests:
 ```
 
 `expect` takes ``outcome`` (a series; ``_``: not looked at) and ``rules`` (exactly the rules that fire), for every day,
-one (``@18``) or some (``@1-9``); and what no day shows, exactly as the policy must declare it: ``effects`` (of outcomes
-and rules), ``episodes``, ``exit``, ``promotes``, ``stages``.
+one (``@18``) or some (``@1-9``); and what no day shows, exactly as the policy must declare it: ``effects`` (by
+outcome), ``rule_effects`` (of all rules that have any), ``episodes``, ``exit``, ``promotes``, ``stages``.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class _CaseReader:
 
     def _facts(self, policy: Policy, path: Key) -> dict[str, tuple[Entry, ...]]:
         green = self._policy_defaults(policy)
-        facts = {name: (entry,) for name, entry in green.items()}
+        facts: dict[str, tuple[Entry, ...]] = {name: (entry,) for name, entry in green.items()}
         at = (*path, "facts")
         for name in self.findings.value(*at) or {}:
             if name not in policy.facts:

@@ -1,4 +1,4 @@
-"""What a policy declares and no day of facts shows: effects, episodes, exit codes, promotions, stages; as tests expect it.
+"""What a policy declares and no day of facts shows, as tests expect it: effects, episodes, exit codes, stages, ….
 
 An expectation is exact: an effect that is declared and not expected fails the test like one that is missing.
 """
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from engine.policy.model import Policy
     from engine.policy.schema import Findings
 
+_NOTHING = "nothing"
+_WHOLE = ("rule_effects", "promotes", "exit")
 _STAGE_KEYS = ("cap", "min_days", "restart_at")
 _DURATIONS = (("day", DAY_MS), ("hour", HOUR_MS), ("minute", MINUTE_MS))
 
@@ -42,7 +44,7 @@ def read_declared(findings: Findings, at: Key, policy: Policy) -> list[Declared]
     if not isinstance(value, kind):
         findings.add(at, "type", f"expected {'a list' if kind is list else 'a mapping'} here", _EXAMPLES[section])
         return []
-    if section in {"promotes", "exit"}:
+    if section in _WHOLE:
         return [Declared(section, "", _READERS[section](findings, at, policy), findings.document.where(at, key=True))]
     names = _KNOWN[section](policy)
     found = []
@@ -70,13 +72,22 @@ def effects_text(effects: Effects | None) -> str:
     'exposure: 0.5, recovery: 5 days'
     """
     if effects is None:
-        return "nothing"
+        return _NOTHING
     written = [
         f"{key}: {_written(key, value)}"
         for key, (attribute, _) in KEYS.items()
         if (value := getattr(effects, attribute)) not in (None, False) and (key != "approvals" or value)
     ]
-    return ", ".join(written) or "nothing"
+    return ", ".join(written) or _NOTHING
+
+
+def duration_unit(length_ms: int) -> tuple[str, int]:
+    """Return the largest unit of which `length_ms` is a whole number, and its milliseconds.
+
+    >>> duration_unit(36 * HOUR_MS)
+    ('hour', 3600000)
+    """
+    return next((name, size) for name, size in _DURATIONS if length_ms % size == 0)
 
 
 def _written(key: str, value: Any) -> str:
@@ -85,7 +96,7 @@ def _written(key: str, value: Any) -> str:
     if key == "cap":
         return f"x{_number(value)}"
     if key in {"recovery", "at_most"}:
-        name, size = next((name, size) for name, size in _DURATIONS if value % size == 0)
+        name, size = duration_unit(value)
         length = f"{value // size} {name}{'' if value == size else 's'}"
         return f"once per {length}" if key == "at_most" else length
     return _number(value) if isinstance(value, float) else str(value)
@@ -96,8 +107,15 @@ def _number(value: float) -> str:
 
 
 def _effects(policy: Policy, name: str) -> str:
-    rule = policy.rules.get(name)
-    return effects_text(rule.effects if rule else policy.effects.get(name))
+    return effects_text(policy.effects.get(name))
+
+
+def _rule_effects(policy: Policy, _name: str) -> str:
+    return _by_name({name: effects_text(rule.effects) for name, rule in policy.rules.items()})
+
+
+def _by_name(texts: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {text}" for name, text in sorted(texts.items()) if text != _NOTHING) or _NOTHING
 
 
 def _episode(policy: Policy, name: str) -> str:
@@ -110,13 +128,13 @@ def _exit(policy: Policy, _name: str) -> str:
 
 
 def _promotes(policy: Policy, _name: str) -> str:
-    return ", ".join(sorted(policy.promotes)) or "nothing"
+    return ", ".join(sorted(policy.promotes)) or _NOTHING
 
 
 def _stage(policy: Policy, name: str) -> str:
     stage = policy.stages.get(int(name))
     if stage is None:
-        return "nothing"
+        return _NOTHING
     return f"cap: {plain(stage.cap_usd)} usd, min_days: {stage.min_days}, restart_at: {stage.restart_at}"
 
 
@@ -128,6 +146,19 @@ def _read_effects(findings: Findings, at: Key, _policy: Policy) -> str:
         problem = f"{quoted(values[key])} is no value of `{key}`" if known else f"there is no effect {quoted(key)}"
         findings.add((*at, key), "effect" if known else "unknown-key", problem, help_ if known else nearest(key, KEYS))
     return effects_text(effects)
+
+
+def _read_rule_effects(findings: Findings, at: Key, policy: Policy) -> str:
+    texts = {}
+    for name, effects in findings.value(*at).items():
+        if name not in policy.rules:
+            help_ = nearest(name, policy.rules)
+            findings.add((*at, name), "unknown-rule", f"`{policy.name}` has no rule {quoted(name)}", help_, key=True)
+        elif not isinstance(effects, dict):
+            findings.add((*at, name), "type", "expected a mapping here", _EXAMPLES["rule_effects"])
+        else:
+            texts[name] = _read_effects(findings, (*at, name), policy)
+    return _by_name(texts)
 
 
 def _read_episode(findings: Findings, at: Key, policy: Policy) -> str:
@@ -159,7 +190,7 @@ def _read_promotes(findings: Findings, at: Key, policy: Policy) -> str:
         if name not in policy.outcomes:
             problem = f"there is no outcome {quoted(name)}"
             findings.add((*at, index), "unknown-outcome", problem, nearest(str(name), policy.outcomes))
-    return ", ".join(sorted(map(str, names))) or "nothing"
+    return ", ".join(sorted(map(str, names))) or _NOTHING
 
 
 def _read_stage(findings: Findings, at: Key, _policy: Policy) -> str:
@@ -178,6 +209,7 @@ def _read_stage(findings: Findings, at: Key, _policy: Policy) -> str:
 # section -> what a policy says there, as text
 DECLARED: Mapping[str, Callable[[Policy, str], str]] = {
     "effects": _effects,
+    "rule_effects": _rule_effects,
     "episodes": _episode,
     "exit": _exit,
     "promotes": _promotes,
@@ -185,18 +217,20 @@ DECLARED: Mapping[str, Callable[[Policy, str], str]] = {
 }
 _READERS: Mapping[str, Callable[[Findings, Key, Policy], str]] = {
     "effects": _read_effects,
+    "rule_effects": _read_rule_effects,
     "episodes": _read_episode,
     "exit": _read_exit,
     "promotes": _read_promotes,
     "stages": _read_stage,
 }
 _KNOWN: Mapping[str, Callable[[Policy], tuple[str, ...]]] = {
-    "effects": lambda policy: (*policy.outcomes, *policy.rules),
+    "effects": lambda policy: policy.outcomes,
     "episodes": lambda policy: tuple(policy.episodes),
     "stages": lambda policy: tuple(str(number) for number in policy.stages),
 }
 _EXAMPLES = {
     "effects": "write `effects: {PAUSE: {exposure: 0}}`",
+    "rule_effects": "write `rule_effects: {yellow_review: {flag: REVIEW}}`, and every other rule has none",
     "episodes": "write `episodes: {data: {rules: [equity_stale], recovery: 15 minutes}}`",
     "exit": "write `exit: {KEEP: 0, PAUSE: 30}`",
     "promotes": "write `promotes: [SCALE_UP]`",

@@ -193,10 +193,10 @@ def _emitted(expression: _Expression) -> dict[str, Any]:
 
 
 def name_hash(name: str) -> int:
-    """Return the engine's hash of a name (FNV-1, 32 bits): it knows properties by nothing else."""
+    """Return the engine's hash of a name (FNV-1a, 32 bits): it knows properties by nothing else."""
     result = 2166136261
     for byte in name.encode():
-        result = (result * 16777619) & 0xFFFFFFFF ^ byte
+        result = ((result ^ byte) * 16777619) & 0xFFFFFFFF
     return result
 
 

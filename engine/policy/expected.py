@@ -40,7 +40,7 @@ def daily_keys(keys: Iterable[str]) -> dict[str, Daily]:
 
 
 def outcome_days(findings: Findings, at: Key, policy: Policy) -> int:
-    """Return how many days the outcomes at `at` are for; 0 where they are for all, or wrong, which is reported later."""
+    """Return how many days the outcomes at `at` are for; 0: for all, or wrong, which is reported later."""
     try:
         words = word_series(findings.value(*at), policy.outcomes, "outcome")
     except MistakeError:

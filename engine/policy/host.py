@@ -84,9 +84,10 @@ class RulesHost(durable_engine.Host):  # type: ignore[misc]
                 self.retract_fact(shard, fact)
         except Exception as failure:
             raise EngineFault(f"the engine raised {type(failure).__name__}: {failure}") from failure
-        if not isinstance(state, dict) or "exception" in state:
-            hidden = state.get("exception") if isinstance(state, dict) else state
-            raise EngineFault(f"the engine hid an exception: {hidden}")
+        if not isinstance(state, dict):
+            raise EngineFault("the engine went silent")
+        if "exception" in state:
+            raise EngineFault(f"the engine hid an exception: {state['exception']}")
         if self.fired.count(HEARTBEAT) != 1 or self.fired[-1] != HEARTBEAT:
             raise EngineFault("the engine did not get to its last rule")
         return self.fired[:-1]

@@ -1,4 +1,4 @@
-"""Runs policy tests: each day's facts through the same machinery that decides in production, against what is expected."""
+"""Runs policy tests: each day's facts through the machinery that decides in production, against what is expected."""
 
 from __future__ import annotations
 
@@ -184,7 +184,9 @@ def _decided(policy: Policy, snapshot: Snapshot, engine: Engine | None) -> Decis
     if engine is not None:
         return engine.decide(snapshot)
     fired = evaluate(policy, snapshot)
-    return Decision(outcome_of(policy, fired), fired, True, None, None, fired)
+    return Decision(
+        outcome_of(policy, fired), fired, agree=True, fault=None, durable_fired=None, interpreter_fired=fired
+    )
 
 
 def _failures(case: Case, day: int, decision: Decision) -> Iterator[Failure]:

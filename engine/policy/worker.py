@@ -90,6 +90,7 @@ class Worker:
     def close(self) -> None:
         """End the process: politely, then by force. Closing twice is no mistake."""
         process, self._process = self._process, None
+        self._ready = False
         if process is None:
             return
         assert process.stdin is not None

@@ -16,6 +16,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.documents import MAX_DEPTH
 from engine.errors import PolicyError, Problem
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class _Attacher:
         self.root = root
         self.nodes = builder.nodes
         self.entries = builder.entries
+        self.by_path = {entry.path: entry for entry in self.entries}
         self.starts = [entry.start for entry in self.entries]
         self.scalars = builder.scalars
         self.labelled = labelled
@@ -215,7 +217,8 @@ class _Attacher:
         self.ends_on: dict[int, list[Entry]] = defaultdict(list)
         for entry in self.entries:
             self.on_line[entry.line].append(entry)
-            self.ends_on[self._line(max(entry.start, entry.value.end - 1))].append(entry)
+            if entry.value.is_scalar or entry.value.is_flow:
+                self.ends_on[self._line(max(entry.start, entry.value.end - 1))].append(entry)
         self.above: dict[Key, list[str]] = defaultdict(list)
         self.beside: dict[Key, tuple[str, int]] = {}
         self.below: dict[Key, list[str]] = defaultdict(list)
@@ -296,20 +299,22 @@ class _Attacher:
         lines.append(comment.text)
 
     def _place(self, comment: _Comment, before: Entry | None, after: Entry | None, at: int) -> list[str]:
-        around = self._around(before)
-        for entry in around:
-            inline = entry.value.is_scalar or entry.value.is_flow
-            if inline and entry.start < comment.start < max(entry.value.start, entry.value.end * entry.value.is_scalar):
+        for entry in self._around(before):
+            value = entry.value
+            if entry.start < comment.start < (value.end if value.is_scalar else value.start) and not _is_block(value):
                 return self.above[entry.path]  # between a key and its value
-        flow = next((node for node in self._containers(before) if node.is_flow and self._holds(node, comment)), None)
+        flow = next((node for node in self._containers(before) if _encloses(node, comment.start)), None)
         if flow is not None:
             if after is not None and after.start < flow.end:
                 return self.above[after.path]
             return self.below[flow.path] if flow.entries else self.above[flow.path]
         floor = -1 if after is None else self.nodes[after.path[:-1]].column
-        open_blocks = [node for node in self._containers(before) if not node.is_flow and node.column > floor]
-        fits = [node for node in open_blocks if node.column <= comment.column and len(node.path) <= self._depth(at)]
-        if after is not None and (comment.column <= floor or not fits):
+        fits = [
+            node
+            for node in self._containers(before)
+            if not node.is_flow and floor < node.column <= comment.column and len(node.path) <= self._depth(at)
+        ]
+        if after is not None and not fits:
             self.reach = (at, -1)
             return self.above[after.path]
         # the deepest that fits; where a list stands under its key without an indent, the mapping of the key
@@ -319,33 +324,28 @@ class _Attacher:
 
     def _depth(self, at: int) -> int:
         """Return how deep the next comment before entry `at` may go: never deeper than the one above it."""
-        return self.reach[1] if self.reach[0] == at else len(self.lines)
+        return self.reach[1] if self.reach[0] == at else MAX_DEPTH
 
     def _around(self, entry: Entry | None) -> list[Entry]:
         """Return an entry and those it stands in, inmost first."""
-        if entry is None:
-            return []
-        by_path = {one.path: one for one in self._ancestors(entry)}
-        return [by_path[path] for path in (entry.path[:size] for size in range(len(entry.path), 0, -1))]
-
-    def _ancestors(self, entry: Entry) -> Iterator[Entry]:
-        yield entry
-        for size in range(len(entry.path) - 1, 0, -1):
-            node = self.nodes[entry.path[: size - 1]]
-            yield next(one for one in node.entries if one.path == entry.path[:size])
+        return [self.by_path[entry.path[:size]] for size in range(len(entry.path), 0, -1)] if entry else []
 
     def _containers(self, entry: Entry | None) -> list[Node]:
         """Return the collections that are open behind an entry, inmost first."""
         if entry is None:
             return [self.root]
-        paths = [entry.path[:size] for size in range(len(entry.path), -1, -1)]
-        return [node for node in (self.nodes[path] for path in paths) if not node.is_scalar]
-
-    @staticmethod
-    def _holds(node: Node, comment: _Comment) -> bool:
-        return node.start < comment.start < node.end
+        nodes = [self.nodes[entry.path[:size]] for size in range(len(entry.path), -1, -1)]
+        return [node for node in nodes if not node.is_scalar]
 
     def _in_flow(self, index: int) -> bool:
         at = bisect_left(self.starts, index)
-        inside = self._containers(self.entries[at - 1] if at else None)
-        return any(node.is_flow and node.start < index < node.end for node in inside)
+        return any(_encloses(node, index) for node in self._containers(self.entries[at - 1] if at else None))
+
+
+def _is_block(node: Node) -> bool:
+    return not node.is_scalar and not node.is_flow
+
+
+def _encloses(node: Node, index: int) -> bool:
+    """Return whether a place lies between the braces or brackets of a collection."""
+    return node.is_flow and node.start < index < node.end

@@ -13,11 +13,19 @@ _MARKDOWN = str.maketrans({mark: f"\\{mark}" for mark in "\\|[]*`"} | {"<": "&lt
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, whether it holds figures (aligned right), and whether its cells are outcomes."""
+    """A column.
+
+    Attributes:
+        title: its heading.
+        is_figure: aligned right, never broken.
+        is_outcome: its cells are outcomes.
+        is_whole: its cells are copied as they are, such as ids: never broken.
+    """
 
     title: str
     is_figure: bool = False
     is_outcome: bool = False
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ def table(columns: str, rows: Sequence[Sequence[str]], total: Sequence[str] = ()
     """Return a table from a short form of its headings.
 
     Args:
-        columns: headings between ``|``; a ``#`` before one means figures, a ``!`` an outcome.
+        columns: headings between ``|``; before one, ``#`` means figures, ``!`` an outcome, ``=`` never broken.
         rows: the cells.
         total: the last row, or nothing.
 
@@ -48,17 +56,17 @@ def table(columns: str, rows: Sequence[Sequence[str]], total: Sequence[str] = ()
     """
     heads = [head.strip() for head in columns.split("|")]
     return Table(
-        tuple(Column(head.lstrip("#!"), head.startswith("#"), head.startswith("!")) for head in heads),
+        tuple(Column(head.lstrip("#!="), *(head.startswith(mark) for mark in "#!=")) for head in heads),
         tuple(tuple(row) for row in rows),
         tuple(total),
     )
 
 
 def markdown(text: str) -> str:
-    r"""Return a text that Markdown shows as it is: no HTML, no broken table.
+    r"""Return a text that Markdown shows as it is: no HTML, no link, no broken table.
 
-    >>> markdown("<b> | x")
-    '&lt;b&gt; \\\\| x'
+    >>> print(markdown("<b> | [x](y)"))
+    &lt;b> \| \[x\](y)
     """
     return text.translate(_MARKDOWN)
 

@@ -32,7 +32,7 @@ def rich_table(content: Table, *, title: str = "") -> RichTable:
             column.title,
             Text(total),
             justify="right" if column.is_figure else "left",
-            no_wrap=column.is_figure or column.is_outcome,
+            no_wrap=column.is_figure or column.is_outcome or column.is_whole,
             overflow="fold",
         )
     for row in content.rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from engine.ledger import Ledger
 from engine.reports.conditions import sentence
 from engine.reports.days import changes, outcome_counts
-from engine.reports.numbers import age, count, day_text, minute_text, with_unit
+from engine.reports.numbers import age, count, day_text, with_unit
 from engine.reports.standing import read_standing
 from engine.reports.tables import table
 from engine.reports.terminal_tables import rich_table
@@ -68,19 +68,13 @@ def verdict_text(record: VerdictRecord, ledger: Path, *, why: bool) -> str:
 
 
 def verdict_log_table(records: Sequence[VerdictRecord]) -> RichTable:
-    """Return recorded verdicts, oldest first."""
-    verdicts = [parse_verdict(record.document) for record in records]
-    rows = [
-        (
-            minute_text(verdict.at_ms).removesuffix(" UTC"),
-            verdict.outcome,
-            "" if verdict.agree and verdict.fault is None else "no",
-            sentence(verdict),
-            verdict.verdict_id,
-        )
-        for verdict in verdicts
-    ]
-    return rich_table(table("at, UTC | !verdict | engines agree | why | id", rows))
+    """Return recorded verdicts, oldest first; their ids tell when they were given."""
+    rows = []
+    for record in records:
+        verdict = parse_verdict(record.document)
+        doubt = "" if verdict.agree and verdict.fault is None else "ENGINES NOT TRUSTED, "
+        rows.append((verdict.verdict_id, verdict.outcome, doubt + sentence(verdict)))
+    return rich_table(table("=id | !verdict | why", rows))
 
 
 def changes_table(days: Sequence[DayVerdict]) -> RichTable:

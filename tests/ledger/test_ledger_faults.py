@@ -88,7 +88,7 @@ def killed_writer(path: Path, kind: str, *, after_bars: int, inside: bool) -> in
 
 
 @pytest.mark.parametrize(("kind", "bars"), [("live", 5), ("rehearsal", 40)])
-def test_R164_killed_at_any_instant_every_committed_bar_is_whole_and_it_goes_on(  # noqa: N802
+def test_R164_killed_at_any_instant_every_committed_bar_is_whole_and_it_goes_on(
     tmp_path: Path, kind: str, bars: int
 ) -> None:
     path = tmp_path / "ledger.db"
@@ -104,7 +104,7 @@ def test_R164_killed_at_any_instant_every_committed_bar_is_whole_and_it_goes_on(
         assert whole_bars(ledger) >= again + 1
 
 
-def test_R164_killed_inside_a_group_leaves_nothing_of_it(tmp_path: Path) -> None:  # noqa: N802
+def test_R164_killed_inside_a_group_leaves_nothing_of_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     assert killed_writer(path, "live", after_bars=3, inside=True) == 2
     with Ledger.open(path, read_only=True) as ledger:

@@ -272,7 +272,7 @@ def test_a_page_overwritten_is_noticed_by_the_check_and_by_questions(path: Path)
 # copies
 
 
-def test_A79_a_backup_is_whole_and_taken_while_others_write(path: Path, tmp_path: Path) -> None:  # noqa: N802
+def test_A79_a_backup_is_whole_and_taken_while_others_write(path: Path, tmp_path: Path) -> None:
     with Ledger.open(path) as ledger, Ledger.open(path) as writer, writer.transaction():
         writer.append(Event("uncommitted", 2, "k", "s"))
         target = ledger.backup(tmp_path / "copy.db")

@@ -25,10 +25,8 @@ def hours(count: int) -> npt.NDArray[np.int64]:
 
 
 @given(navs, st.floats(0.1, 3.0))
-@settings(max_examples=200, deadline=None)
-def test_R116_drawdown_is_one_minus_nav_over_the_running_peak(  # noqa: N802
-    nav: npt.NDArray[np.float64], start: float
-) -> None:
+@settings(max_examples=100, deadline=None)
+def test_R116_drawdown_is_one_minus_nav_over_the_running_peak(nav: npt.NDArray[np.float64], start: float) -> None:
     peak, expected = start, []
     for value in nav.tolist():
         peak = max(peak, value)
@@ -58,19 +56,19 @@ def test_trap_the_starting_point_is_a_peak() -> None:
     assert without_start == pytest.approx(0.0322580645)
 
 
-def test_A05_a_new_epoch_starts_from_its_own_nav() -> None:  # noqa: N802
+def test_A05_a_new_epoch_starts_from_its_own_nav() -> None:
     nav = np.array([0.88, 0.90, 0.885])
     assert drawdown(hours(3), nav, 2 * HOUR, start=0.88).value == pytest.approx(1 - 0.885 / 0.9)
     assert drawdown(hours(3), nav, 2 * HOUR, start=1.0).value == pytest.approx(0.115)
 
 
-def test_A04_the_current_drawdown_recovers_the_maximum_stays() -> None:  # noqa: N802
+def test_A04_the_current_drawdown_recovers_the_maximum_stays() -> None:
     nav = np.array([1.0, 0.8, 1.1])
     assert drawdown(hours(3), nav, 2 * HOUR, start=1.0).value == 0.0
     assert max_drawdown(hours(3), nav, 2 * HOUR, start=1.0).value == pytest.approx(0.2)
 
 
-def test_R116_the_30_day_maximum_keeps_the_epochs_peak_and_forgets_old_troughs() -> None:  # noqa: N802
+def test_R116_the_30_day_maximum_keeps_the_epochs_peak_and_forgets_old_troughs() -> None:
     nav = np.array([1.0, 0.7, 1.2, 1.14, 1.15])
     times = DAY * np.array([0, 10, 20, 50, 60])
     at = 60 * DAY

@@ -100,7 +100,7 @@ def check(found: Any) -> None:
 
 
 @given(st.lists(extreme, max_size=40).map(np.array))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_series_metrics_are_finite_or_none(returns: Any) -> None:
     returns = returns.astype(np.float64)
     for metric in (m.sharpe, m.sortino, m.volatility, m.cagr, m.total_return):
@@ -112,7 +112,7 @@ def test_series_metrics_are_finite_or_none(returns: Any) -> None:
 
 
 @given(st.lists(extreme, min_size=1, max_size=40), positive, st.sampled_from([HOUR, DAY]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_nav_metrics_are_finite_or_say_why_not(values: list[float], start: float, step: int) -> None:
     nav = np.array(values)
     times = step * np.arange(len(nav), dtype=np.int64)
@@ -136,7 +136,7 @@ def test_nav_metrics_are_finite_or_say_why_not(values: list[float], start: float
     st.lists(extreme, min_size=1, max_size=3).map(lambda values: np.resize(np.array(values), 31)),
     positive,
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_cost_metrics_are_finite_or_say_why_not(
     fills: list[Fill], payments: list[Payment], equity: Any, bps: float
 ) -> None:

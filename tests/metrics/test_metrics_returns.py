@@ -45,7 +45,7 @@ def stats() -> object:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_R113_equal_to_empyrical_with_365_days(  # noqa: N802 - requirement ids are written as in the SOP's table
+def test_R113_equal_to_empyrical_with_365_days(
     stats: object, ours: Callable[[Floats], float | None], theirs: str, days: int, seed: int
 ) -> None:
     returns = seeded(days, seed)
@@ -58,8 +58,8 @@ def test_R113_equal_to_empyrical_with_365_days(  # noqa: N802 - requirement ids 
 
 
 @given(daily)
-@settings(max_examples=200, deadline=None)
-def test_A14_sharpe_is_mean_over_std_ddof_1_times_sqrt_365(returns: Floats) -> None:  # noqa: N802
+@settings(max_examples=100, deadline=None)
+def test_A14_sharpe_is_mean_over_std_ddof_1_times_sqrt_365(returns: Floats) -> None:
     values = [float(value) for value in returns]
     mean = sum(values) / len(values)
     std = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
@@ -147,7 +147,7 @@ def test_lo_2002_standard_error() -> None:
     assert annual == pytest.approx(4.3, abs=0.05)  # domain.md
 
 
-def test_A22_interval_is_value_plus_minus_1_96_errors() -> None:  # noqa: N802 - the resolution
+def test_A22_interval_is_value_plus_minus_1_96_errors() -> None:
     from statistics import NormalDist  # noqa: PLC0415 - the oracle of one test
 
     error = sharpe_standard_error(-0.3, 30)

@@ -43,7 +43,7 @@ money = st.lists(st.floats(-200, 200), min_size=15, max_size=20)
 
 @given(money, money, money)
 @settings(max_examples=100, deadline=None)
-def test_R128_sleeves_and_residual_add_up_to_the_portfolio(  # noqa: N802
+def test_R128_sleeves_and_residual_add_up_to_the_portfolio(
     btc: list[float], eth: list[float], sol: list[float]
 ) -> None:
     """Independent books: each day's P&L per sleeve, equity their sum, no flows; then nothing is left over."""
@@ -64,7 +64,7 @@ def test_R128_sleeves_and_residual_add_up_to_the_portfolio(  # noqa: N802
     assert residual(portfolio, found).value == pytest.approx(0.0, abs=1e-9)
 
 
-def test_R128_a_flow_at_the_days_start_is_in_its_equity_a_later_one_is_not() -> None:  # noqa: N802
+def test_R128_a_flow_at_the_days_start_is_in_its_equity_a_later_one_is_not() -> None:
     pnl = np.arange(15) * 100.0
     worth = np.full(15, 5_000.0)
     start = int(days(worth).end_ms[0])
@@ -76,7 +76,7 @@ def test_R128_a_flow_at_the_days_start_is_in_its_equity_a_later_one_is_not() -> 
     assert later.value == pytest.approx(base)
 
 
-def test_R092_young_before_14_days_and_missing_with_a_hole() -> None:  # noqa: N802
+def test_R092_young_before_14_days_and_missing_with_a_hole() -> None:
     pnl, worth = np.arange(15.0), np.full(15, 100.0)
     assert sleeve_contribution(days(pnl), days(worth), *NO_FLOWS).value == pytest.approx(0.14)
     assert sleeve_contribution(days(pnl[1:]), days(worth[1:]), *NO_FLOWS) == YOUNG
@@ -109,7 +109,7 @@ def test_the_residual_is_unknown_with_its_parts() -> None:
     assert residual(MISSING, {"BTCUSDT": known}) == MISSING
 
 
-def test_A40_the_sleeves_own_return_is_contribution_over_weight() -> None:  # noqa: N802
+def test_A40_the_sleeves_own_return_is_contribution_over_weight() -> None:
     assert sleeve_return(Metric(-0.03, "ok"), 0.33).value == pytest.approx(-0.0909090909)
     assert sleeve_return(YOUNG, 0.33) == YOUNG
     with pytest.raises(ValueError, match="must be positive"):
@@ -131,7 +131,7 @@ def changed(side: dict[str, Positions], symbol: str, index: int, value: float) -
     return {**side, symbol: Positions(side[symbol].at_ms, position)}
 
 
-def test_R061_equal_positions_are_wholly_consistent() -> None:  # noqa: N802
+def test_R061_equal_positions_are_wholly_consistent() -> None:
     found = signal_consistency(positions(), positions())
     assert (found.ratio.value, found.matches, found.comparisons) == (1.0, 2160, 2160)
 
@@ -149,29 +149,29 @@ def test_R061_equal_positions_are_wholly_consistent() -> None:  # noqa: N802
         (float("nan"), 0.0, False),
     ],
 )
-def test_R062_a_match_is_within_1e_6_and_of_the_same_sign(ours: float, theirs: float, same: bool) -> None:  # noqa: FBT001, N802
+def test_R062_a_match_is_within_1e_6_and_of_the_same_sign(ours: float, theirs: float, same: bool) -> None:  # noqa: FBT001
     found = signal_consistency(changed(positions(), "ETHUSDT", 3, ours), changed(positions(), "ETHUSDT", 3, theirs))
     assert found.comparisons - found.matches == (0 if same else 1)
 
 
-def test_R062_one_tampered_signal_is_found() -> None:  # noqa: N802
+def test_R062_one_tampered_signal_is_found() -> None:
     found = signal_consistency(changed(positions(), "SOLUSDT", 719, -0.123), positions())
     assert found.ratio.value == pytest.approx(2159 / 2160)
 
 
-def test_R061_a_missing_bar_is_a_mismatch_on_either_side() -> None:  # noqa: N802
+def test_R061_a_missing_bar_is_a_mismatch_on_either_side() -> None:
     longer = positions(721)
     cut = {**longer, "BTCUSDT": Positions(longer["BTCUSDT"].at_ms[1:], longer["BTCUSDT"].position[1:])}
     for live, replay in ((cut, longer), (longer, cut)):
         assert signal_consistency(live, replay).ratio.value == pytest.approx((721 * 3 - 1) / (721 * 3))
 
 
-def test_R061_a_sign_that_always_disagrees_is_0() -> None:  # noqa: N802
+def test_R061_a_sign_that_always_disagrees_is_0() -> None:
     flipped = {symbol: Positions(side.at_ms, -side.position) for symbol, side in positions().items()}
     assert signal_consistency(flipped, positions()).ratio.value == 0.0
 
 
-def test_R061_719_bars_are_too_few_and_a_sleeve_that_is_absent_too() -> None:  # noqa: N802
+def test_R061_719_bars_are_too_few_and_a_sleeve_that_is_absent_too() -> None:
     assert signal_consistency(positions(719), positions(720)).ratio == YOUNG
     assert signal_consistency(positions(720), positions(719)).ratio == YOUNG
     two = {symbol: side for symbol, side in positions().items() if symbol != "SOLUSDT"}
@@ -184,7 +184,7 @@ def test_R061_719_bars_are_too_few_and_a_sleeve_that_is_absent_too() -> None:  #
 
 
 @pytest.mark.parametrize(("age_days", "count"), [(29, 1), (30, 1), (31, 0)])
-def test_R147_flattens_of_30_days(age_days: int, count: int) -> None:  # noqa: N802
+def test_R147_flattens_of_30_days(age_days: int, count: int) -> None:
     assert events_within([1_000 * DAY - age_days * DAY], 1_000 * DAY) == count
 
 
@@ -198,5 +198,5 @@ def test_an_event_of_this_very_instant_comes_after_the_verdict() -> None:
     ("start", "end", "count"),
     [(0, 14 * DAY, 14), (1, 14 * DAY, 13), (0, 14 * DAY - 1, 13), (DAY - 1, 15 * DAY, 14), (5 * DAY, 2 * DAY, 0)],
 )
-def test_A33_days_are_complete_utc_days(start: int, end: int, count: int) -> None:  # noqa: N802
+def test_A33_days_are_complete_utc_days(start: int, end: int, count: int) -> None:
     assert complete_days(start, end) == count

@@ -103,7 +103,7 @@ BANDS = [
 
 
 @pytest.mark.parametrize(("row", "fact", "value", "expected"), BANDS, ids=[f"{row[0]}-{row[2]}" for row in BANDS])
-def test_R113_R130_bands(action: Policy, row: str, fact: str, value: float, expected: str) -> None:  # noqa: N802 - SOP ids
+def test_R113_R130_bands(action: Policy, row: str, fact: str, value: float, expected: str) -> None:
     facts = posted(action, NOW_MS + HOUR_MS, **{fact: value})
     values = derive(action, facts, [], NOW_MS + HOUR_MS).values
     shown = {name: colour(values, action.bands[fact], name) for name in ("green", "yellow", "red")}
@@ -165,7 +165,7 @@ EDGES: list[tuple[str, dict[str, Any], set[str], str]] = [
 
 
 @pytest.mark.parametrize(("row", "changed", "expected", "outcome"), EDGES, ids=[edge[0] for edge in EDGES])
-def test_R115_R157_rules_at_their_edges(  # noqa: N802 - SOP ids
+def test_R115_R157_rules_at_their_edges(
     engine: DurableEngine, row: str, changed: dict[str, Any], expected: set[str], outcome: str
 ) -> None:
     found = fired(engine, changed)
@@ -183,7 +183,7 @@ def test_any_one_trigger_is_enough_and_severity_decides(engine: DurableEngine, o
     assert outcome_of(engine.policy, by_outcome) == "PAUSE"
 
 
-def test_R133_scale_up_on_the_tenth_day_not_the_ninth(engine: DurableEngine) -> None:  # noqa: N802 - SOP ids
+def test_R133_scale_up_on_the_tenth_day_not_the_ninth(engine: DurableEngine) -> None:
     assert "scale_up" not in fired(engine, STRONG, [STRONG] * 9)
     assert fired(engine, STRONG, [STRONG] * 10) == {"scale_up"}
     assert "scale_up" in fired(engine, STRONG, [STRONG] * 11)
@@ -208,7 +208,7 @@ PROMOTIONS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.requirement("R148")
 @pytest.mark.parametrize(("row", "fails", "holds"), PROMOTIONS, ids=[row[0] for row in PROMOTIONS])
-def test_R143_R147_every_condition_alone_stops_a_promotion(  # noqa: N802 - SOP ids
+def test_R143_R147_every_condition_alone_stops_a_promotion(
     engine: DurableEngine, row: str, fails: dict[str, Any], holds: dict[str, Any]
 ) -> None:
     good, bad = {**STRONG, **holds}, {**STRONG, **fails}
@@ -219,7 +219,7 @@ def test_R143_R147_every_condition_alone_stops_a_promotion(  # noqa: N802 - SOP 
 @pytest.mark.parametrize(
     "broken_by", [{"sharpe_20d": 0.8}, {"drawdown": 9.0}, {"exposure": 0.5}, {"sharpe_20d": "<young>"}, None]
 )
-def test_R149_a_break_on_day_seven_resets(engine: DurableEngine, broken_by: dict[str, Any] | None) -> None:  # noqa: N802
+def test_R149_a_break_on_day_seven_resets(engine: DurableEngine, broken_by: dict[str, Any] | None) -> None:
     bad = None if broken_by is None else {**STRONG, **broken_by}
     days = [STRONG] * 6 + [bad] + [STRONG] * 9
     assert "scale_up" not in fired(engine, STRONG, days)
@@ -237,23 +237,23 @@ YELLOWS: list[tuple[str, float]] = [
 
 
 @pytest.mark.parametrize(("fact", "value"), YELLOWS)
-def test_R136_reduce_on_the_fourth_yellow_day_not_the_third(engine: DurableEngine, fact: str, value: float) -> None:  # noqa: N802
+def test_R136_reduce_on_the_fourth_yellow_day_not_the_third(engine: DurableEngine, fact: str, value: float) -> None:
     day = {fact: value}
     assert fired(engine, day, [day] * 3) == yellow(fact)
     assert fired(engine, day, [day] * 4) == {f"yellow_too_long[{fact}]"} | yellow(fact)
 
 
-def test_R136_different_metrics_do_not_add_up(engine: DurableEngine) -> None:  # noqa: N802
+def test_R136_different_metrics_do_not_add_up(engine: DurableEngine) -> None:
     one, other = {"drawdown": 9.0}, {"funding_drag": 1.5}
     assert fired(engine, other, [one, one, other, other]) == yellow("funding_drag")
 
 
-def test_A16_young_days_are_not_yellow(engine: DurableEngine) -> None:  # noqa: N802
+def test_A16_young_days_are_not_yellow(engine: DurableEngine) -> None:
     young, low = {"sharpe_20d": "<young>"}, {"sharpe_20d": 0.3}
     assert fired(engine, low, [young] * 10 + [low] * 3) == yellow("sharpe_20d")
 
 
-def test_A28_an_unknown_day_prolongs_a_yellow_streak_but_completes_none(engine: DurableEngine) -> None:  # noqa: N802
+def test_A28_an_unknown_day_prolongs_a_yellow_streak_but_completes_none(engine: DurableEngine) -> None:
     low, unknown = {"sharpe_20d": 0.3}, {"sharpe_20d": "<missing>"}
     assert "yellow_too_long[sharpe_20d]" not in fired(engine, low, [low, low, unknown, low])
     assert "yellow_too_long[sharpe_20d]" in fired(engine, low, [low, low, unknown, None, low, low])
@@ -261,7 +261,7 @@ def test_A28_an_unknown_day_prolongs_a_yellow_streak_but_completes_none(engine: 
     assert "yellow_too_long[sharpe_20d]" in fired(engine, unknown, [low, low, low, low, unknown])
 
 
-def test_R152_slippage_on_the_third_day_not_the_second(engine: DurableEngine) -> None:  # noqa: N802
+def test_R152_slippage_on_the_third_day_not_the_second(engine: DurableEngine) -> None:
     few = {"slippage_ratio": 1.5001, "parent_orders": 3}
     assert fired(engine, few, [few] * 2) == set()
     assert fired(engine, few, [few] * 3) == {"slippage_sustained"}
@@ -274,7 +274,7 @@ def test_the_shipped_policy_names_what_each_rule_implements(action: Policy) -> N
     assert action.rules["yellow_too_long"].refs == ("R136", "A16", "A23")
 
 
-def test_R134_R135_R138_R140_R141_effects_are_data(action: Policy) -> None:  # noqa: N802
+def test_R134_R135_R138_R140_R141_effects_are_data(action: Policy) -> None:
     effects = action.effects
     assert (effects["SCALE_UP"].cap_factor, effects["SCALE_UP"].approvals) == (1.5, 2)
     assert effects["SCALE_UP"].at_most_ms == 30 * DAY_MS
@@ -289,7 +289,7 @@ def test_R134_R135_R138_R140_R141_effects_are_data(action: Policy) -> None:  # n
     assert action.exit_codes == {"KEEP": 0, "SCALE_UP": 10, "REDUCE": 20, "PAUSE": 30}
 
 
-def test_R064_R085_R101_R182_stages(stages: Policy) -> None:  # noqa: N802
+def test_R064_R085_R101_R182_stages(stages: Policy) -> None:
     assert [int(stage.cap_usd) for stage in stages.stages.values()] == [0, 5000, 10000, 15000]
     assert [stage.restart_at for stage in stages.stages.values()] == [0, 0, 1, 2]
     assert [stage.min_days for stage in stages.stages.values()] == [30, 14, 14, 28]

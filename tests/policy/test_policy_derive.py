@@ -42,7 +42,8 @@ SPANS = ("1 day", "3 days", "2 of 4 days", "4 of 6 days")
 
 def made() -> Policy:
     rules = "".join(
-        f"  {outcome.lower()}_{gap}_{index}: {{outcome: {outcome}, when: {{x: '> 1'}}, for: {span}, gap: {gap}, because: b{index}}}\n"
+        f"  {outcome.lower()}_{gap}_{index}: "
+        f"{{outcome: {outcome}, when: {{x: '> 1'}}, for: {span}, gap: {gap}, because: b{index}}}\n"
         for outcome in ("STOP", "RISE")
         for gap in GAPS
         for index, span in enumerate(SPANS)
@@ -92,7 +93,7 @@ def oracle(letters: str, now: str, span: str, gap: str, *, promotes: bool, since
     first = next((index for index, letter in enumerate(letters) if letter != "N"), len(letters))
     told = [effect(letter) for letter in letters]
     if " of " in span:
-        window = int(span.split(" of ")[1].split()[0])
+        window = int(span.split(" of ")[1].split(maxsplit=1)[0])
         if promotes and effect(now) == "F":
             return 0
         return sum(
@@ -189,7 +190,7 @@ def test_days_that_were_never_recorded_up_to_now_count_as_unknown() -> None:
     assert values["days stop_counts_1"] == 6
 
 
-def test_A34_a_streak_starts_after_recovery_with_a_whole_day() -> None:  # noqa: N802 - SOP ids
+def test_A34_a_streak_starts_after_recovery_with_a_whole_day() -> None:
     now_ms = FIRST_MS + 9 * DAY_MS
 
     def since(since_ms: int) -> int | None:

@@ -122,7 +122,7 @@ def small_enough(policy: Policy) -> bool:
     return True
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(cases().filter(lambda case: small_enough(case[0])))
 def test_both_engines_fire_the_same_rules(case: tuple[Policy, list[Snapshot]]) -> None:
     policy, snapshots = case

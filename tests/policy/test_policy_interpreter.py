@@ -121,8 +121,12 @@ def test_a_band_shows_exactly_one_colour_or_none(values: Values, fact: str) -> N
 
 @pytest.fixture
 def policy(small_policy: Callable[[str], Policy]) -> Policy:
-    rules = "{k: {outcome: KEEP, when: {n: '> 0'}, because: b}, s: {outcome: STOP, when: {n: '> 2'}, because: b}, r: {outcome: RISE, when: {n: '> 1'}, for: 2 days, because: b}}"
-    return small_policy(f"rules: {rules}\n")
+    rules = """
+  k: {outcome: KEEP, when: {n: "> 0"}, because: b}
+  s: {outcome: STOP, when: {n: "> 2"}, because: b}
+  r: {outcome: RISE, when: {n: "> 1"}, for: 2 days, because: b}
+"""
+    return small_policy(f"rules:{rules}")
 
 
 @pytest.mark.parametrize(

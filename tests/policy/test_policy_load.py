@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from engine.policy.model import Condition, Policy, Vocabulary
 
-RULE = "rules: {{r: {{outcome: STOP, when: {when}, because: it must{more}}}, up: {{outcome: RISE, when: {{n: '> 5'}}, because: b}}}}\n"
+RULE = """
+rules:
+  r: {{outcome: STOP, when: {when}, because: it must{more}}}
+  up: {{outcome: RISE, when: {{n: "> 5"}}, because: b}}
+"""
 
 
 @pytest.fixture
@@ -99,8 +103,11 @@ def test_spans_and_gaps(rule: Callable[..., Policy], more: str, span: Span | Non
 
 
 def test_an_unknown_day_breaks_a_promotion_by_default(small_policy: Callable[[str], Policy]) -> None:
-    rules = "{s: {outcome: STOP, when: {x: '> 1'}, for: 2 days, because: b}, r: {outcome: RISE, when: {x: '< 1'}, for: 2 days, because: b}}"
-    policy = small_policy(f"rules: {rules}\n")
+    rules = """
+  s: {outcome: STOP, when: {x: "> 1"}, for: 2 days, because: b}
+  r: {outcome: RISE, when: {x: "< 1"}, for: 2 days, because: b}
+"""
+    policy = small_policy(f"rules:{rules}")
     assert [instance.rule.gap for instance in policy.instances] == ["holds", "breaks"]
     assert policy.inputs == ("x", "days s", "days r")
 

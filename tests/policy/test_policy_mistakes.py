@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.errors import PolicyError, StagegateError
+from engine.errors import PolicyError
 from engine.policy.load import load_policy, load_vocabulary, parse_policy, parse_vocabulary
 
 if TYPE_CHECKING:
@@ -25,13 +25,22 @@ def facts() -> Vocabulary:
     return load_vocabulary(FOLDER / "vocabulary.yaml")
 
 
-def mistakes(raw: bytes, name: str, facts: Vocabulary) -> PolicyError:
-    with pytest.raises(PolicyError) as caught:
-        if b"\nvocabulary:" in raw:
+def refused(raw: bytes, name: str, facts: Vocabulary | None) -> PolicyError | None:
+    """Return what is wrong with a policy, or (without facts) with a vocabulary; anything but a PolicyError escapes."""
+    try:
+        if facts is None:
             parse_vocabulary(raw, name)
         else:
             parse_policy(raw, name, facts)
-    return caught.value
+    except PolicyError as error:
+        return error
+    return None
+
+
+def mistakes(raw: bytes, name: str, facts: Vocabulary) -> PolicyError:
+    error = refused(raw, name, None if b"\nvocabulary:" in raw else facts)
+    assert error is not None, "the file was read"
+    return error
 
 
 @pytest.mark.parametrize("path", BAD, ids=[path.stem for path in BAD])
@@ -61,7 +70,7 @@ def test_messages_follow_the_wording_of_the_house(facts: Vocabulary) -> None:
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
 def test_a_file_that_cannot_be_read_is_one_error(tmp_path: Path, facts: Vocabulary, name: str) -> None:
-    with pytest.raises(PolicyError, match="no-file|unreadable"):
+    with pytest.raises(PolicyError, match=r"no-file|unreadable"):
         load_policy(tmp_path / name, facts)
 
 
@@ -112,11 +121,8 @@ def test_a_mutated_policy_is_read_or_refused_never_a_traceback(
     text = SHIPPED
     for start, length, piece in edits:
         text = text[:start] + piece + text[start + length :]
-    try:
-        parse_policy(text.encode(), "mutated.yaml", vocabulary)
-    except StagegateError as error:
-        assert isinstance(error, PolicyError)
-        assert all(problem.where.startswith("mutated.yaml") for problem in error.problems)
+    error = refused(text.encode(), "mutated.yaml", vocabulary)
+    assert error is None or all(problem.where.startswith("mutated.yaml") for problem in error.problems)
 
 
 VOCABULARY = (ROOT / "policies" / "facts.yaml").read_text()
@@ -132,10 +138,8 @@ def test_a_mutated_vocabulary_is_read_or_refused_never_a_traceback(edits: list[t
     text = VOCABULARY
     for start, length, piece in edits:
         text = text[:start] + piece + text[start + length :]
-    try:
-        parse_vocabulary(text.encode(), "mutated.yaml")
-    except StagegateError as error:
-        assert isinstance(error, PolicyError)
+    error = refused(text.encode(), "mutated.yaml", None)
+    assert error is None or all(problem.where.startswith("mutated.yaml") for problem in error.problems)
 
 
 @st.composite
@@ -193,7 +197,5 @@ def test_any_value_at_any_key_is_read_or_refused(key: str, value: object) -> Non
         rule[key] = value  # type: ignore[assignment]
     else:
         policy[key] = value
-    try:
-        parse_policy(yaml.safe_dump(policy).encode(), "made.yaml", facts)
-    except StagegateError as error:
-        assert isinstance(error, PolicyError)
+    error = refused(yaml.safe_dump(policy).encode(), "made.yaml", facts)
+    assert error is None or error.problems

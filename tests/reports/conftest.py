@@ -201,6 +201,36 @@ def verdict_document(
     }
 
 
+def facts_of(nav: Any, epoch: int) -> dict[str, float | None]:
+    """Return the facts at the last of `nav`, the peak counted from the row `epoch`."""
+    closes = nav[::24]
+    month = (nav[-1] / nav[-721] - 1) * 100 if len(nav) > 720 else None
+    return {
+        "drawdown": float(1 - nav[-1] / nav[epoch:].max()) * 100,
+        "sharpe_20d": sharpe((np.diff(closes) / closes[:-1])[-20:]),
+        "return_30d": None if month is None else float(month),
+        "slippage_ratio": 1.02,
+        "risk_guard": None,
+    }
+
+
+def snapshot_of(facts: dict[str, float | None], at_ms: int) -> FactsSnapshot:
+    absent = {"risk_guard": "missing"}
+    plain = {
+        name: [value, "ok" if value is not None else absent.get(name, "young"), at_ms] for name, value in facts.items()
+    }
+    return FactsSnapshot.of(at_ms, json.dumps(plain, sort_keys=True), day_close=True)
+
+
+def change_events(at_ms: int, exposure: float, outcome: str, verdict_id: str) -> list[Event]:
+    events = [bounds_event(at_ms, exposure, outcome, verdict_id)]
+    if outcome == "REDUCE":
+        events.append(Event(f"E{at_ms}-episode", at_ms, "episode_start", "REDUCE", '{"rule":"drawdown_red"}'))
+    if exposure == 1.0:
+        events.append(Event(f"E{at_ms}-end", at_ms, "episode_end", "REDUCE", '{"exposure":1.0}'))
+    return events
+
+
 def sharpe(returns: Any) -> float | None:
     flat = len(returns) < 20 or returns.std(ddof=1) < 1e-12
     return None if flat else float(returns.mean() / returns.std(ddof=1) * 365**0.5)
@@ -214,55 +244,30 @@ def write_walk(path: Path, *, days: int, seed: int = 11, drift: float = -0.00004
     at_ms = START_MS + np.arange(hours + 1) * HOUR_MS
     steps = np.concatenate([[0.0], rng.normal(drift, noise, hours)])
     shadow_nav = np.exp(np.cumsum(steps))
-    outcomes: list[str] = []
+    nav, exposure = np.ones(hours + 1), np.ones(hours + 1)
     rows: list[Any] = list(stored.values())
-    exposure = np.ones(hours + 1)
-    nav = np.ones(hours + 1)
-    in_force = 1.0
-    epoch = paused = 0
-    for hour in range(1, hours + 1):
-        exposure[hour] = in_force
-        nav[hour] = nav[hour - 1] * np.exp(steps[hour] * in_force)
-        if hour % 24:
-            continue
-        closes = nav[: hour + 1 : 24]
-        returns = np.diff(closes) / closes[:-1]
-        peak = float(nav[epoch : hour + 1].max())
-        facts: dict[str, float | None] = {
-            "drawdown": (1 - nav[hour] / peak) * 100,
-            "sharpe_20d": sharpe(returns[-20:]),
-            "return_30d": (nav[hour] / nav[hour - 720] - 1) * 100 if hour >= 720 else None,
-            "slippage_ratio": 1.02,
-            "risk_guard": None,
-        }
+    outcomes: list[str] = []
+    in_force, epoch, paused = 1.0, 0, 0
+    for hour in range(24, hours + 1, 24):
+        today = slice(hour - 23, hour + 1)
+        exposure[today] = in_force
+        nav[today] = nav[hour - 24] * np.exp(np.cumsum(steps[today]) * in_force)
         now = int(at_ms[hour])
-        status = {
-            name: "ok" if value is not None else "missing" if name == "risk_guard" else "young"
-            for name, value in facts.items()
-        }
-        text = json.dumps({name: [value, status[name], now] for name, value in facts.items()}, sort_keys=True)
-        snapshot = FactsSnapshot.of(now, text, day_close=True)
-        document = verdict_document(
-            now, facts, stored, snapshot.sha256, exposure=in_force, equity_usd=15_000 * float(nav[hour])
-        )
+        facts = facts_of(nav[: hour + 1], epoch)
+        snapshot = snapshot_of(facts, now)
+        equity_usd = 15_000 * float(nav[hour])
+        document = verdict_document(now, facts, stored, snapshot.sha256, exposure=in_force, equity_usd=equity_usd)
         outcome = document["outcome"]
         rows += [snapshot, record(document)]
-        wanted = {"PAUSE": 0.0, "REDUCE": 0.5}.get(outcome, 1.0 if outcomes[-5:] == ["KEEP"] * 5 else in_force)
-        if outcome == "PAUSE" and not paused:
-            paused = hour
+        calm = outcomes[-5:] == ["KEEP"] * 5
+        wanted = {"PAUSE": 0.0, "REDUCE": 0.5}.get(outcome, 1.0 if calm else in_force)
+        paused = hour if outcome == "PAUSE" and not paused else paused
+        wanted = 0.0 if paused else wanted
         if paused and hour - paused == 7 * 24:  # the restart is signed a week later, and the peak begins anew
             epoch, paused, wanted = hour, 0, 1.0
-            rows.append(Event(f"E{now}-restart", now, "restart", "2", json.dumps({"stage": 2, "cap_usd": 15_000.0})))
-        elif paused:
-            wanted = 0.0
+            rows.append(Event(f"E{now}-restart", now, "restart", "2", '{"stage":2,"cap_usd":15000.0}'))
         if wanted != in_force:
-            rows.append(bounds_event(now, wanted, outcome, document["verdict_id"]))
-            if outcome == "REDUCE":
-                rows.append(
-                    Event(f"E{now}-episode", now, "episode_start", "REDUCE", json.dumps({"rule": "drawdown_red"}))
-                )
-            if wanted == 1.0:
-                rows.append(Event(f"E{now}-end", now, "episode_end", "REDUCE", json.dumps({"exposure": 1.0})))
+            rows += change_events(now, wanted, outcome, document["verdict_id"])
         in_force = wanted
         outcomes.append(outcome)
     with Ledger.open(path, create=True) as ledger:

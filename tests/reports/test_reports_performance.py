@@ -98,8 +98,8 @@ def test_every_fill_is_counted_once_and_beside_its_reference(view: LedgerView) -
     found = {(each.ref_kind, each.reason): each for each in breakdown.executions(view.fills)}
     grouped = frame.groupby(["ref_kind", "reason"])
     assert set(found) == set(grouped.groups)
-    for key, group in grouped:
-        each = found[key]
+    for (kind, reason), group in grouped:
+        each = found[str(kind), str(reason)]
         assert each.orders == group.parent_id.nunique()
         assert each.slippage_usd == pytest.approx(group.slipped.sum())
         assert each.fees_usd == pytest.approx(group.fee_usd.sum())

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import parse_time
@@ -246,9 +246,10 @@ def test_a_broken_document_is_one_clear_error(broken: str) -> None:
 
 
 WORDS = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=60)
+NAMES = st.from_regex(r"[a-z_]{1,50}(\[[a-z_]{1,30}\])?", fullmatch=True)
 LEAVES = st.builds(
     leaf,
-    WORDS,
+    NAMES,
     st.one_of(st.none(), WORDS, st.decimals(allow_nan=False, allow_infinity=False, places=4).map(str)),
     st.sampled_from(["percent", "ratio", "multiple", "usd", "count", "minutes", "", "one of"]),
     st.one_of(WORDS, st.sampled_from(["> 12%", "<= 1.2", "= FLAT", "unknown", "!= 0"])),
@@ -260,17 +261,18 @@ RULES = st.lists(
         lambda rule_id, outcome, truth, because, leaves, days: judged(
             rule_id, outcome, truth, because, "R1", *leaves, days=days
         ),
-        WORDS,
+        NAMES,
         st.sampled_from(SEVERITY),
         st.sampled_from(["TRUE", "FALSE", "UNKNOWN"]),
         WORDS,
-        st.lists(LEAVES, max_size=4),
+        st.lists(LEAVES, max_size=3),
         st.one_of(st.none(), st.tuples(st.integers(0, 99), st.integers(1, 30))),
     ),
-    max_size=8,
+    max_size=5,
 )
 
 
+@settings(max_examples=60)
 @given(rules=RULES, outcome=st.sampled_from(SEVERITY), flags=st.lists(WORDS, max_size=2), data=st.data())
 def test_whatever_a_verdict_holds_it_is_told_in_80_columns(
     rules: list[dict[str, Any]], outcome: str, flags: list[str], data: st.DataObject

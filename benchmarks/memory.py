@@ -1,0 +1,55 @@
+"""Whether memory stays flat over very many verdicts: decided by both engines, explained, hashed and recorded."""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Figure, Target
+from benchmarks.inputs import moments
+from benchmarks.machine import resident_mb
+from benchmarks.verdicts import SITUATION, open_ledger
+from engine.policy.worker import Worker
+from engine.verdict import Judge, bundle_hashes
+from engine.version import version
+
+if TYPE_CHECKING:
+    from benchmarks.inputs import Inputs
+
+# A day's truths are kept for ever (that is what a streak counts): some 4,000 days of them are less than this.
+FLAT_MB = 4.0
+
+
+def figures(inputs: Inputs) -> list[Figure]:
+    """Read the resident memory of parent and worker after the first and the last of the scale's two counts."""
+    first, last = inputs.scale.memory
+    read: dict[int, tuple[float, float]] = {}
+    path = inputs.folder / "memory.db"
+    with Worker(inputs.action) as worker, open_ledger(inputs, path, "rehearsal") as ledger:
+        judge = Judge(inputs.action, worker, bundle_hashes(inputs.bundle), version())
+        for number, (at_ms, facts, day_ends) in enumerate(moments(inputs, last), start=1):
+            verdict = judge.verdict(facts, at_ms, SITUATION)
+            ledger.append(verdict.rows())
+            if day_ends:
+                judge.add_day(at_ms, verdict.facts)
+            if number in (first, last):
+                gc.collect()
+                read[number] = (resident_mb(os.getpid()), resident_mb(worker.pid or 0))
+        restarts = worker.restarts
+    (parent, child), (parent_last, child_last) = read[first], read[last]
+    size = path.stat().st_size / 1e6
+    note = f"{parent:.1f} → {parent_last:.1f} MB in the parent (ledger {size:,.0f} MB on disk)"
+    span = f"{first:,} to {last:,} verdicts"
+    flat = Target("p50", FLAT_MB, "#2")
+    return [
+        Figure(f"growth of the parent from {span}", ours=True, p50=parent_last - parent, unit="MB", targets=(flat,), note=note),
+        Figure(
+            f"growth of the worker from {span}",
+            ours=True,
+            p50=child_last - child,
+            unit="MB",
+            targets=(flat,),
+            note=f"{child:.1f} → {child_last:.1f} MB in the worker, {restarts} restarts",
+        ),
+    ]

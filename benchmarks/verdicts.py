@@ -1,0 +1,178 @@
+"""Verdicts by both engines, the engines alone, and replays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Target, Times, processor_s, timed
+from benchmarks.inputs import moments
+from benchmarks.machine import process_cpu_s
+from engine.clock import elapsed_s
+from engine.facts import facts_document, facts_from
+from engine.ledger import Ledger
+from engine.policy.derive import Day, History
+from engine.policy.durable import DurableEngine
+from engine.policy.facts import validated_all
+from engine.policy.interpreter import evaluate, outcome_of
+from engine.policy.worker import Worker
+from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
+from engine.version import version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from benchmarks.harness import Figure
+    from benchmarks.inputs import Inputs
+    from engine.policy.decide import Production
+    from engine.policy.model import Policy, Snapshot
+
+SITUATION = Situation(stage=3, exposure=1.0, cap_usd=15_000.0, equity_usd=15_000.0)
+WARM_UP = 20
+
+RECORDED = (
+    Target("p50", 0.002, "#2"),
+    Target("p99", 0.005, "#2"),
+    Target("p50", 0.0015, "#3"),
+    Target("p99", 0.004, "#3"),
+)
+REPLAY = (Target("p50", 0.2, "#2"),)
+REPLAY_DURABLE = (Target("p50", 4.0, "#2"),)
+REPLAY_LONG = (Target("p50", 0.15, "#3"),)
+SHORT_REPLAY = 2000
+
+
+def figures(inputs: Inputs) -> list[Figure]:
+    """Measure verdicts, the engines alone, and replays."""
+    return [*_recorded(inputs), *_engines(inputs), *_replays(inputs)]
+
+
+def _recorded(inputs: Inputs) -> list[Figure]:
+    return [
+        _verdicts(inputs, "live").figure(
+            "verdict by both engines, recorded (live ledger)",
+            *RECORDED,
+            note="facts validated, streaks, both engines, explained, hashed; each commit waits for the disk",
+        ),
+        _verdicts(inputs, "rehearsal").figure(
+            "verdict by both engines, recorded (rehearsal ledger)",
+            *RECORDED,
+            note="the same; commits do not wait for the disk",
+        ),
+        _verdicts(inputs, None).figure(
+            "verdict by both engines, not recorded", note="facts validated, streaks, both engines"
+        ),
+    ]
+
+
+def _verdicts(inputs: Inputs, kind: str | None) -> Times:
+    """Return the times of one verdict after another, each of another hour; days enter the history at midnight."""
+    with Worker(inputs.action) as worker:
+        judge = Judge(inputs.action, worker, bundle_hashes(inputs.bundle), version())
+        ledger = None if kind is None else open_ledger(inputs, inputs.folder / f"{kind}.db", kind)
+        wall_s: list[float] = []
+        before = 0.0
+        for number, (at_ms, facts, day_ends) in enumerate(moments(inputs, WARM_UP + inputs.scale.verdicts)):
+            if number == WARM_UP:
+                before = processor_s() + process_cpu_s(worker.pid or 0)
+            start = elapsed_s()
+            verdict = judge.verdict(facts, at_ms, SITUATION)
+            if ledger:
+                ledger.append(verdict.rows())
+            wall_s.append(elapsed_s() - start)
+            if day_ends:
+                judge.add_day(at_ms, verdict.facts)
+        spent = processor_s() + process_cpu_s(worker.pid or 0) - before
+        if ledger:
+            ledger.close()
+    return Times(tuple(wall_s[WARM_UP:]), spent)
+
+
+def open_ledger(inputs: Inputs, path: Path, kind: str) -> Ledger:
+    """Return a new ledger with the bundle's texts; a rehearsal's commits do not wait for the disk."""
+    with Ledger.open(path, create=True) as ledger:
+        ledger.set_meta(kind=kind)
+        ledger.append(bundle_documents(inputs.bundle))
+    return Ledger.open(path)
+
+
+def snapshots(inputs: Inputs) -> list[Snapshot]:
+    """Return what both engines read on each of the days."""
+    history, found = History(inputs.action), []
+    for at_ms, facts in inputs.days:
+        checked = validated_all(facts.values(), inputs.action.vocabulary, at_ms)
+        found.append(history.at(checked, at_ms))
+        history.add(Day(at_ms, checked))
+    return found
+
+
+def interpreted(policy: Policy, snapshot: Snapshot) -> tuple[str, tuple[str, ...]]:
+    """Return the interpreter's outcome and fired rules."""
+    fired = evaluate(policy, snapshot)
+    return outcome_of(policy, fired), fired
+
+
+def one_after_another(
+    task: Callable[[Snapshot], object], inputs: Inputs, days: Sequence[Snapshot], *, pid: int | None = None
+) -> Times:
+    """Return the times of `task` on one day after another, as often as verdicts are measured."""
+    following = cycle(days)
+    other = partial(process_cpu_s, pid) if pid else None
+    return timed(
+        lambda: task(next(following)), repeats=inputs.scale.verdicts, warm_up=WARM_UP, other_cpu_s=other
+    )
+
+
+def _engines(inputs: Inputs) -> list[Figure]:
+    policy, days = inputs.action, snapshots(inputs)
+    counts = Counter(interpreted(policy, day)[0] for day in days)
+    mix = ", ".join(f"{outcome} {counts[outcome]}" for outcome in policy.outcomes)
+    note = f"{len(policy.instances)} rules, {len(policy.inputs)} inputs; days by outcome: {mix}"
+    alone = one_after_another(partial(interpreted, policy), inputs, days)
+    inside = one_after_another(DurableEngine(policy).fired, inputs, days)
+    with Worker(policy) as worker:
+        behind = one_after_another(worker.fired, inputs, days, pid=worker.pid)
+    return [
+        alone.figure("interpreter alone, whole action policy", Target("p50", 50e-6, "#2, #3"), note=note),
+        inside.figure("durable-rules alone, in this process", note="the same days, the same rules fired"),
+        behind.figure("durable-rules alone, in its worker", note="one question and answer over the pipe"),
+    ]
+
+
+def replayed(policy: Policy, documents: Sequence[tuple[int, str]], engine: Production | None) -> list[str]:
+    """Decide recorded days again, from the facts as the ledger keeps them; return the outcomes."""
+    history, outcomes = History(policy), []
+    for at_ms, document in documents:
+        facts = validated_all(facts_from(document).values(), policy.vocabulary, at_ms)
+        snapshot = history.at(facts, at_ms)
+        fired = engine.fired(snapshot) if engine else evaluate(policy, snapshot)
+        outcomes.append(outcome_of(policy, fired))
+        history.add(Day(at_ms, facts))
+    return outcomes
+
+
+def _replays(inputs: Inputs) -> list[Figure]:
+    policy, repeats = inputs.action, inputs.scale.replays
+    documents = [(at_ms, facts_document(facts)) for at_ms, facts in inputs.days]
+    shorter = documents[:SHORT_REPLAY]
+    name = f"{len(shorter):,} days"
+    within, through, longer = (
+        (REPLAY, REPLAY_DURABLE, REPLAY_LONG) if inputs.scale.full_length else ((), (), ())
+    )
+    note = "stored facts read, validated, streaks counted, decided"
+    plain = timed(lambda: replayed(policy, shorter, None), repeats=repeats)
+    whole = timed(lambda: replayed(policy, documents, None), repeats=repeats)
+    with Worker(policy) as worker:
+        behind = timed(
+            lambda: replayed(policy, shorter, worker),
+            repeats=max(1, repeats // 2),
+            other_cpu_s=partial(process_cpu_s, worker.pid or 0),
+        )
+    return [
+        plain.figure(f"{name} replayed by the interpreter", *within, note=note),
+        whole.figure(f"{len(documents):,} days (6 years) replayed by the interpreter", *longer, note=note),
+        behind.figure(f"{name} replayed through durable-rules", *through, note="the same, decided in the worker"),
+    ]
