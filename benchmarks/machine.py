@@ -8,7 +8,7 @@ import sqlite3
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.harness import NotMeasured
+from benchmarks.harness import NotMeasured, timed
 
 PACKAGES = ("numpy", "pandas", "durable-rules", "sqlite-utils", "vectorbt", "numba", "backtesting", "zen-engine")
 
@@ -18,12 +18,11 @@ _IDLE_COLUMNS = (3, 4)  # of /proc/stat's first line: idle, waiting for a disk
 
 def machine() -> dict[str, str]:
     """Return the machine and the versions in words, in the order to print them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _installed(name)))
     return {
         "processor": _processor(),
-        "cores": str(cores),
+        "cores": str(cores()),
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -89,3 +88,28 @@ def resident_mb(pid: int) -> float:
     except OSError:
         raise NotMeasured("resident memory is read from /proc, which this system lacks") from None
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024 / 1e6
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load() -> float | None:
+    """Return the mean number of runnable processes over the last minute; None: nobody says."""
+    try:
+        return os.getloadavg()[0]
+    except OSError:
+        return None
+
+
+def yardstick_s() -> float:
+    """Return the time of a loop that is the same everywhere: on a shared machine it says how fast it is just now."""
+
+    def loop() -> int:
+        total = 0
+        for number in range(500_000):
+            total += number
+        return total
+
+    return min(timed(loop, repeats=3, warm_up=0).wall_s)

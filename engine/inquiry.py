@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.book import AccountBook
 from engine.bounds import Posture
 from engine.clock import iso
 from engine.config import load_config
@@ -20,7 +19,6 @@ from engine.ledger import Ledger
 from engine.policy.bundle import load_bundle
 from engine.policy.load import parse_policy, parse_vocabulary
 from engine.policy.worker import Worker
-from engine.reports.daily import write_daily_report
 from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
 from engine.version import version
 
@@ -147,6 +145,8 @@ def facts_at(ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int) -> di
     snapshot = ledger.facts_at(at_ms)
     if snapshot is not None and snapshot.at_ms == at_ms:
         return facts_from(snapshot.document)
+    from engine.book import AccountBook  # noqa: PLC0415 - keeps the answer that is already recorded fast
+
     config = load_config(bundle.config_path)
     risk, shadow = (AccountBook.read(ledger, account, config.market.symbols, at_ms) for account in (RISK, SHADOW))
     backtest = config.backtest
@@ -178,6 +178,8 @@ def daily_report(path: Path, config: Path, rules: Path, clock: Clock) -> Archive
         LedgerError: the ledger cannot be read or written.
         ConfigError, PolicyError: configuration or bundle are wrong.
     """
+    from engine.reports.daily import write_daily_report  # noqa: PLC0415 - keeps the other questions fast
+
     report_dir = Path(load_config(config).output.report_dir)
     answer = verdict_at(path, rules, clock)
     return write_daily_report(path, report_dir, at_ms=answer.record.at_ms)

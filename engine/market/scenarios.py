@@ -25,7 +25,7 @@ class Episode:
         day: its first day.
         move_percent: what the prices do from its first to its last hour, before chance is added.
         volatility_percent: annualised, of hourly returns.
-        steadiness: 0 = a random walk around the move; 1 = the walk is brought back to the move every two days.
+        steadiness: 0 = a random walk around the move; 1 = the walk is brought back to the move twice a day.
         funding_bps: mean funding per eight hours.
         about: why it is there.
     """
@@ -64,6 +64,8 @@ class Scenario:
     shocks: tuple[Shock, ...]
 
 
+# Volatility levels. CALM is about the calmest week in twenty of the real prices: only then are positions large enough
+# for a crash to cost 12 %. BRISK and WILD keep the whole year's volatility within that of real years.
 CALM = (24.0, 27.0, 47.0)
 MILD = (32.0, 38.0, 64.0)
 BRISK = (78.0, 102.0, 148.0)
@@ -78,9 +80,9 @@ DEMO = Scenario(
         Episode(0, (30, 52, 110), CALM, 0.45, 0.0, "SCALE_UP: the rise goes on, spot-led (nobody pays for leverage)"),
         Episode(52, (-3, -4, -6), WILD, 0.5, 0.8, "the top: volatility returns"),
         Episode(60, (-9, -11, -15), BRISK, 0.3, 0.6, "REDUCE: up and down in legs too short for a weekly look-back"),
-        Episode(66, (9, 11, 16), BRISK, 0.3, 0.6, "…"),
-        Episode(72, (-9, -11, -15), BRISK, 0.3, 0.6, "…"),
-        Episode(78, (8, 10, 15), BRISK, 0.3, 0.6, "…"),
+        Episode(66, (9, 11, 16), BRISK, 0.3, 0.6, "up again"),
+        Episode(72, (-9, -11, -15), BRISK, 0.3, 0.6, "down again"),
+        Episode(78, (8, 10, 15), BRISK, 0.3, 0.6, "up again"),
         Episode(84, (-25, -34, -50), WILD, 0.3, -0.2, "a bear leg on high volatility"),
         Episode(114, (0, 0, 0), BRISK, 0.3, 0.0, "it finds a floor"),
         Episode(140, (37, 66, 128), CALM, 0.45, 0.0, "recovery: the exposure comes back with an approval"),
@@ -91,6 +93,7 @@ DEMO = Scenario(
         Episode(250, (34, 58, 115), MILD, 0.45, 0.0, "KEEP: an orderly rise"),
         Episode(310, (-25, -40, -54), MILD, 0.45, 0.0, "KEEP: an orderly decline, to the end"),
     ),
+    # Together about 2020-03-12, the worst hours of the real prices; deeper ones would leave the range of yearly kurtosis.
     shocks=(
         Shock(214, 20, (-15.5, -14.5, -21), (-1, -1, -1), "a gap far beyond any stop"),
         Shock(214, 21, (-5, -14, -19), (-3, -2, -2), "a second one before anyone could sell"),

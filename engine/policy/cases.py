@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.clock import DAY_MS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.policy.declared import Declared
     from engine.policy.series import Entry
+
+
+# The first day begins here; which year it is means nothing to a policy.
+FIRST_MS = 20_000 * DAY_MS
+
+
+def day_ms(days: int) -> int:
+    """Return the moment at which `days` days of a test are over."""
+    return FIRST_MS + days * DAY_MS
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,11 @@ class Case:
     def days(self) -> int:
         """How many days it plays."""
         return len(self.outcomes)
+
+    @property
+    def since_ms(self) -> int | None:
+        """When streaks begin, on the calendar of `day_ms`; None: with the first day."""
+        return None if self.streaks_from is None else day_ms(self.streaks_from - 1)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Habits:
 
     Attributes:
         kind: what the file is, in words.
-        marks: the top-level keys that tell the kind; one is enough.
+        marks: the top-level keys that tell the kind; one is enough, and the first kind that has one.
         orders: path of mappings -> their keys in order.
         alignment: paths of mappings whose values stand in one column.
         quoted: paths below which every text is in quotes.
@@ -75,17 +75,12 @@ class Habits:
 
 
 KINDS = (
-    Habits(
-        "vocabulary",
-        ("vocabulary", "facts"),
-        orders={("facts", ANY): ("title", "unit", "worse", "range", "resolution", "max_age", "from")},
-    ),
+    Habits("bundle", ("bundle",)),
     Habits(
         "policy test",
         ("tests", "defaults"),
         spelled=(("defaults",), ("tests", ANY, "facts"), ("tests", ANY, "expect")),
     ),
-    Habits("bundle", ("bundle",)),
     Habits(
         "policy",
         ("policy",),
@@ -96,6 +91,11 @@ KINDS = (
         },
         alignment=(("bands",), ("effects",), ("episodes",)),
         quoted=(("parameters",),),
+    ),
+    Habits(
+        "vocabulary",
+        ("vocabulary", "facts"),
+        orders={("facts", ANY): ("title", "unit", "worse", "range", "resolution", "max_age", "from")},
     ),
 )
 
@@ -108,7 +108,7 @@ class Formatted:
         name: the file, as the user named it.
         kind: ``policy``, ``vocabulary``, ``bundle`` or ``policy test``.
         before: its text.
-        after: the text it should have; UTF-8, lines ended by ``\\n``.
+        after: the text it should have; UTF-8, lines ended by a line feed.
         is_changed: whether the bytes of the file differ from it.
     """
 

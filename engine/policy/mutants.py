@@ -16,9 +16,12 @@ from engine.policy.altered_effects import altered_declarations, altered_effects,
 from engine.policy.model import All, AnyOf, BandIs, Compare, Gap, Instance, Not, Span, in_band
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from engine.policy.model import Band, Condition, FactSpec, Policy, Rule
+
+# An outcome, and the ids of the rules that fired.
+Decided = tuple[str, "Collection[str]"]
 
 # Decisions that no day of facts can show: a test expects what the policy declares.
 DECLARED_KINDS: frozenset[Kind] = frozenset({"effects", "episode", "promotes", "exit", "stage"})
@@ -46,6 +49,19 @@ class Mutant:
     def declared(self) -> bool:
         """Whether only what the policy declares shows it, and no day of facts."""
         return self.kind in DECLARED_KINDS
+
+    @property
+    def lost_each(self) -> bool:
+        """Whether a rule lost its `each: band`, and with it the ids of what it stands for."""
+        return self.kind == "each" and not self.policy.rules[self.rule].each_band
+
+    def told_apart(self, written: Decided, mutated: Decided) -> bool:
+        """Return whether two decisions differ: in the outcome, or in the rules that fired."""
+        return written[0] != mutated[0] or self.names(written[1]) != self.names(mutated[1])
+
+    def names(self, ids: Iterable[str]) -> set[str]:
+        """Return ids of rules as they count for this mutant: without the band, if the rule has lost it."""
+        return {self.rule if self.lost_each and name.partition("[")[0] == self.rule else name for name in ids}
 
     def __str__(self) -> str:
         return f"{self.policy.name}: {self.where}: {self.kind}: {self.change}"

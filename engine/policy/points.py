@@ -82,6 +82,11 @@ def find(
     return _Search(wanted, [(fact, values[fact]) for fact in order]).run(tuple(expressions))
 
 
+def compared_facts(one: Expression) -> frozenset[str]:
+    """Return the facts whose values `one` compares: those that can make it unknown."""
+    return frozenset(leaf.fact for leaf in _leaves(one) if isinstance(leaf, Compare))
+
+
 def joined(parts: Iterable[Expression], *, conjunction: bool) -> Expression:
     """Return Kleene's and (or its or), folded: constants, repetitions and nested ones of the same kind are gone."""
     flat: set[Expression] = set()

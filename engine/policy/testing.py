@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from engine.clock import DAY_MS, elapsed_s
+from engine.clock import elapsed_s
 from engine.policy.casefile import load_cases
+from engine.policy.cases import day_ms
 from engine.policy.decide import Decision
 from engine.policy.declared import declared_text
 from engine.policy.derive import Day, History
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from engine.policy.model import Policy, Snapshot
 
 Engines = Literal["interpreter", "both"]
-
-# The first day ends here; which year it is means nothing to a policy.
-FIRST_MS = 20_000 * DAY_MS
 
 
 @dataclass(frozen=True)
@@ -163,13 +161,12 @@ def play(policy: Policy, case: Case) -> Iterator[Played]:
     """Yield the days of a test, each with the snapshot at its end, as the production path derives it."""
     specs = policy.vocabulary.facts
     history = History(policy)
-    since_ms = None if case.streaks_from is None else FIRST_MS + (case.streaks_from - 2) * DAY_MS
     for day in range(case.days):
-        at_ms = FIRST_MS + day * DAY_MS
+        at_ms = day_ms(day + 1)
         posted = (entries[day].posted(specs[name], at_ms) for name, entries in case.facts.items())
         facts = validated_all(posted, policy.vocabulary, at_ms)
         history.add(Day(at_ms, facts))
-        yield Played(at_ms, facts, history.at(facts, at_ms, since_ms=since_ms))
+        yield Played(at_ms, facts, history.at(facts, at_ms, since_ms=case.since_ms))
 
 
 def _engine(policy: Policy, engines: Engines) -> Engine | None:

@@ -1,4 +1,4 @@
-"""Writes a tree of `engine.policy.yaml_tree` in one layout: quotes, order of keys, alignment, lines of 120 characters."""
+"""Writes a tree of `engine.policy.yaml_tree` in one layout: quotes, order of keys, alignment, length of lines."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def _may_stand_as_written(lines: Sequence[str]) -> bool:
 
 def _may_be_folded(text: str) -> bool:
     """Return whether a text on one line can be broken at its spaces below a ``>`` and mean itself."""
-    return text.isprintable() and " ".join(text.split()) == text
+    return " " in text and text.isprintable() and " ".join(text.split()) == text
 
 
 def _folded(text: str, width: int) -> list[str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 BLANK = ""
 
 _COMMENT = re.compile(r"#[^\n]*")
+_BLOCKS = ("|", ">")
 _CLOSE = re.compile(r"#(?=\w)")
 
 
@@ -118,13 +119,14 @@ def parse_tree(document: Document, labelled: Callable[[Key], bool]) -> Tree:
     """Return the tree of a document that the loader has accepted.
 
     Args:
-        document: its text has ``\\n`` for line ends and no byte order mark.
+        document: its lines end in a line feed, and in nothing else.
         labelled: whether the comment on an entry's line means something to the loader.
 
     Raises:
         PolicyError: ruamel.yaml does not read it as the loader does.
     """
-    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 - only the formatter pays for it
+    from ruamel.yaml import YAML  # noqa: PLC0415 - only the formatter pays for it
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - the same
 
     try:
         composed = YAML(typ="rt", pure=True).compose(document.text)
@@ -165,7 +167,7 @@ class _Builder:
             path=path,
             value=value,
             source=self.text[start:end],
-            style=(composed.style or "") if not (is_map or is_list) else "",
+            style="" if is_map or is_list else _style(composed),
             entries=entries,
             is_list=is_list,
             is_flow=bool(getattr(composed, "flow_style", False)),
@@ -182,7 +184,7 @@ class _Builder:
         at = len(self.entries)
         self.entries.append(None)  # type: ignore[arg-type] # its place: before the entries inside it
         value = self.node(inner, (*path, name))
-        entry = Entry((*path, name), name, key.style or "", value, key.start_mark.index, key.start_mark.line)
+        entry = Entry((*path, name), name, _style(key), value, key.start_mark.index, key.start_mark.line)
         self.entries[at] = entry
         return entry
 
@@ -195,8 +197,7 @@ class _Builder:
         return entry
 
     def _scalar(self, composed: YamlNode) -> None:
-        block = composed.style in {"|", ">"}
-        self.scalars.append((composed.start_mark.index, composed.end_mark.index, block))
+        self.scalars.append((composed.start_mark.index, composed.end_mark.index, _style(composed) in _BLOCKS))
 
 
 class _Attacher:
@@ -340,6 +341,10 @@ class _Attacher:
     def _in_flow(self, index: int) -> bool:
         at = bisect_left(self.starts, index)
         return any(_encloses(node, index) for node in self._containers(self.entries[at - 1] if at else None))
+
+
+def _style(composed: YamlNode) -> str:
+    return getattr(composed, "style", None) or ""
 
 
 def _is_block(node: Node) -> bool:

@@ -26,6 +26,7 @@ _OPERATORS = {"<=": "\N{LESS-THAN OR EQUAL TO}", ">=": "\N{GREATER-THAN OR EQUAL
 _TEST = re.compile(r"\s*(<=|>=|!=|<|>|=)\s*(.+?)\s*")
 _NUMBER = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(.*)")
 _MOST_PLACES = 6
+_MOST_DIGITS = 40  # what is larger is shown as it was written
 _RANGE = re.compile(r"(\S+) to (\S.*)")
 _HASH_LENGTH = 4
 
@@ -83,12 +84,9 @@ def with_unit(value: float | Decimal | str | None, unit: str, *, apart_from: str
     exact = _decimal(value)
     if exact is None:
         return str(value)
-    places = _distinct_places(exact, _PLACES.get(unit, 2), apart_from)
-    if unit == "usd":
-        return usd(exact, places)
     if unit == "minutes" and not apart_from:
         return age(int(exact * MINUTE_MS))
-    return number(exact, places) + _SUFFIX.get(unit, "")
+    return _measured(exact, _distinct_places(exact, _PLACES.get(unit, 2), apart_from), unit)
 
 
 def points(value: float | Decimal | str | None, unit: str) -> str:
@@ -104,9 +102,11 @@ def points(value: float | Decimal | str | None, unit: str) -> str:
     places = _PLACES.get(unit, 2)
     while exact and places < _MOST_PLACES and not number(exact, places).strip("0."):
         places += 1
-    if unit == "percent":
-        return f"{number(exact, places)} points"
-    return with_unit(round(exact, places), unit)
+    return f"{number(exact, places)} points" if unit == "percent" else _measured(exact, places, unit)
+
+
+def _measured(value: Decimal, places: int, unit: str) -> str:
+    return usd(value, places) if unit == "usd" else number(value, places) + _SUFFIX.get(unit, "")
 
 
 def comparison(test: str) -> str:
@@ -211,7 +211,7 @@ def _decimal(value: float | Decimal | str) -> Decimal | None:
         exact = Decimal(str(value))
     except InvalidOperation:
         return None
-    return exact if exact.is_finite() else None
+    return exact if exact.is_finite() and exact.adjusted() < _MOST_DIGITS else None
 
 
 def _distinct_places(value: Decimal, places: int, test: str) -> int:
@@ -219,6 +219,6 @@ def _distinct_places(value: Decimal, places: int, test: str) -> int:
     edge = threshold(test) if test else None
     if edge is None or edge == value:
         return places
-    while places < _MOST_PLACES and round(value, places) == round(edge, places):
+    while places < _MOST_PLACES and number(value, places) == number(edge, places):
         places += 1
     return places

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TRUE = "TRUE"
 FALSE = "FALSE"
 UNKNOWN = "UNKNOWN"
+_MOST_DIGITS = 40  # no fact is as large; arithmetic with more would not be exact
 
 
 @dataclass(frozen=True)
@@ -211,4 +212,4 @@ def exact(text: str | None) -> Decimal | None:
         value = Decimal(text)
     except InvalidOperation:
         return None
-    return value if value.is_finite() else None
+    return value if value.is_finite() and value.adjusted() < _MOST_DIGITS else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,14 +77,8 @@ def random_market(seed: int, hours: int, *, missing: float = 0.0) -> Market:
         bars.append(last)
         known = np.flatnonzero(rng.random(len(last)) > 0.2)
         shift = 1 + rng.normal(0, 0.001, len(last))
-        marks.append(
-            Bars(
-                symbol,
-                last.open_time_ms[known],
-                *((column * shift)[known] for column in (last.open, last.high, last.low, last.close)),
-                volume=np.zeros(len(known)),
-            )
-        )
+        open_, high, low, close = ((column * shift)[known] for column in (last.open, last.high, last.low, last.close))
+        marks.append(Bars(symbol, last.open_time_ms[known], open_, high, low, close, np.zeros(len(known))))
         every = int(rng.choice([2, 4, 8]))
         at = np.arange(0, hours, every)
         at = at[rng.random(len(at)) > 0.15]
@@ -101,6 +96,7 @@ def random_positions(seed: int, bars: Bars) -> MemorylessSleeve:
     return holding(bars, position.tolist())
 
 
+@cache
 def real_market(folder: Path, *, sol: str = "klines_composite") -> Market:
     """Return the recorded market, read with pandas, apart from the project's own reader."""
     import pandas as pd  # noqa: PLC0415 - only tests on real data need it

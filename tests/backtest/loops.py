@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -51,16 +52,18 @@ def loop_account(  # noqa: C901, PLR0912, PLR0915 - the whole account in one rea
     marks = {symbol: _by_time(bars) for symbol, bars in market.mark.items()}
     due = {symbol: _due(market.funding.get(symbol), start_ms, end_ms) for symbol in signals}
     hours = sorted({time for symbol in signals for time in rows[symbol] if start_ms <= time < end_ms})
+    waiting = {symbol: sorted(due[symbol]) for symbol in signals}
     booked = Booked()
     cash = dict.fromkeys(signals, 0.0)
     qty = dict.fromkeys(signals, 0.0)
     target_before = dict.fromkeys(signals, 0.0)
     value = dict.fromkeys(signals, 0.0)
-    equity, previous = initial, start_ms - 1
+    equity = initial
     for hour in hours:
         base = max(0.0, min(equity, cap)) * exposure
         for symbol in signals:
-            for instant in [time for time in due[symbol] if previous < time <= hour]:
+            while waiting[symbol] and waiting[symbol][0] <= hour:
+                instant = waiting[symbol].pop(0)
                 if not qty[symbol]:
                     continue
                 rate, interval = due[symbol][instant]
@@ -121,7 +124,6 @@ def loop_account(  # noqa: C901, PLR0912, PLR0915 - the whole account in one rea
         booked.qty.append(dict(qty))
         equity = initial + sum(booked.pnl[-1].values())
         booked.equity.append(equity)
-        previous = hour
     return booked
 
 
@@ -149,10 +151,10 @@ def _due(recorded: FundingRates | None, start_ms: int, end_ms: int) -> dict[int,
     times = sorted(known)
     instants: dict[int, float | None] = dict(known)
     for hour in range(start_ms - start_ms % HOUR_MS, end_ms, HOUR_MS):
-        earlier = [time for time in times if time <= hour]
-        later = [time for time in times if time >= hour]
         if hour in known:
             continue
+        place = bisect.bisect(times, hour)
+        earlier, later = times[max(0, place - 2) : place], times[place : place + 2]
         eight = 8 * HOUR_MS
         long_hole = not earlier or not later or later[0] - earlier[-1] > eight
         if hour % eight == 0 and long_hole:

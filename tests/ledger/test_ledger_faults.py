@@ -168,6 +168,19 @@ def test_a_ledger_that_another_process_holds_is_one_clear_error(tmp_path: Path) 
         assert whole_bars(ledger) == 2
 
 
+def test_a_group_holds_the_right_to_write_from_its_beginning(tmp_path: Path) -> None:
+    # a group that first read and then wrote would fail at once when another process wrote between the two
+    path = tmp_path / "ledger.db"
+    with Ledger.open(path, create=True) as ledger, Ledger.open(path, busy_timeout_ms=20) as other:
+        with ledger.transaction():
+            count = whole_bars(ledger)
+            with pytest.raises(LedgerError, match="locked"):
+                other.append(bar(0))
+            ledger.append(bar(count))
+        other.append(bar(1))
+        assert whole_bars(ledger) == 2
+
+
 def test_a_write_waits_five_seconds_unless_told_otherwise(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
         assert ledger._rows("PRAGMA busy_timeout") == [(5000,)]

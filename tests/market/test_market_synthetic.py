@@ -57,8 +57,8 @@ CORRELATIONS = {
 }
 
 # One seed in six or so strays a little beyond one of the fifteen ranges, as a seventh real year would; these do not.
-LIKE_REAL = [("demo", seed) for seed in (1, 2, 4, 7, 16, 19)] + [("plain", seed) for seed in (0, 1, 2, 4, 5, 6)]
-GOLDEN = "768091c74a2e0457ae2e1ecb5476b87f86616d747500d7c5c203446e37b5f3df"
+LIKE_REAL = [("demo", seed) for seed in (0, 1, 2, 4, 7, 16)] + [("plain", seed) for seed in (0, 1, 2, 4, 5, 6)]
+GOLDEN = "0ff0ae2e32dbc66c3c1f77b2f0f71aa067e5fded8ad0fb80c4f9dea816242333"
 MANY = [("demo", seed) for seed in range(12)] + [("plain", seed) for seed in range(12)]
 R1: dict[str, tuple[str, dict[str, Any], float]] = {
     "BTCUSDT": (
@@ -242,7 +242,7 @@ def test_the_crash_finds_the_sleeves_long_and_opens_beyond_the_stop(seed: int) -
         else:
             end = second  # what is sold at the next open is sold after the second gap
         lost += weight * held * (1 - bars.open[end] / bars.close[first - 1])
-    assert lost > 0.11
+    assert lost > 0.125
 
 
 def test_the_calm_rise_keeps_the_sleeves_long_while_nobody_pays_for_it() -> None:

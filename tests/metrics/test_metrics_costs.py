@@ -264,10 +264,10 @@ def test_R146_drift_is_paid_over_assumed() -> None:
             st.floats(-5, 5).filter(bool), st.floats(1, 1e5), st.floats(-0.01, 0.01), st.sampled_from([1.0, 4.0, 8.0])
         ),
         min_size=21,
-        max_size=60,
+        max_size=30,
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_R146_drift_equals_a_loop(rows: list[tuple[float, float, float, float]]) -> None:
     payments = [
         Payment(AT - 1 - index * HOUR, qty, mark, rate, hours) for index, (qty, mark, rate, hours) in enumerate(rows)

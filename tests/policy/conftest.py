@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.policy.load import load_policy, load_vocabulary, parse_policy, parse_vocabulary
+from engine.policy.load import load_policy, load_vocabulary, parse_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,21 +15,6 @@ if TYPE_CHECKING:
     from engine.policy.model import Policy, Vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
-
-SMALL_VOCABULARY = """
-vocabulary: small
-facts:
-  x: {title: x, unit: ratio, worse: higher, range: [-100, 100], resolution: 0.01, max_age: 1 hour, from: a test}
-  y: {title: y, unit: percent, worse: lower, range: [-100, 100], resolution: 0.1, max_age: 1 hour, from: a test}
-  n: {title: n, unit: count, worse: higher, range: [0, 1000], resolution: 1, max_age: 1 hour, from: a test}
-  up: {title: up, unit: flag, worse: neither, max_age: 1 hour, from: a test}
-  mode:
-    title: mode
-    unit: one of [CLEAR, REDUCE_ONLY, FLATTEN_ALL]
-    worse: neither
-    max_age: 1 hour
-    from: a test
-"""
 
 SMALL_FRAME = """
 policy: small
@@ -59,12 +44,12 @@ def stages(vocabulary: Vocabulary) -> Policy:
 
 @pytest.fixture(scope="session")
 def small() -> Vocabulary:
-    return parse_vocabulary(SMALL_VOCABULARY.encode(), "small.yaml")
+    return load_vocabulary(ROOT / "tests" / "policies" / "vocabulary.yaml")
 
 
 @pytest.fixture(scope="session")
 def small_policy(small: Vocabulary) -> Callable[[str], Policy]:
-    """Return a function from the text below the frame (bands, rules) to a policy on x, y, n, up and mode."""
+    """Return a function from what stands below the frame (bands, rules) to a policy on the small vocabulary."""
 
     def policy(text: str) -> Policy:
         return parse_policy((SMALL_FRAME + text).encode(), "small.yaml", small)

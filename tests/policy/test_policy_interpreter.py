@@ -114,7 +114,7 @@ def test_with_all_facts_known_nothing_is_unknown(condition: Condition, values: V
 
 @given(VALUES, st.sampled_from(tuple(BANDS)))
 def test_a_band_shows_exactly_one_colour_or_none(values: Values, fact: str) -> None:
-    shown = [known(BandIs(fact, colour), values) for colour in ("green", "yellow", "red")]  # type: ignore[arg-type]
+    shown = [known(BandIs(fact, colour), values) for colour in ("green", "yellow", "red")]
     assert shown.count(True) == (0 if values[fact] is None else 1)
     assert shown.count(None) == (3 if values[fact] is None else 0)
 

@@ -86,9 +86,7 @@ def test_another_process_gives_the_same_bytes() -> None:
         "print(hashlib.sha256(picture.encode()).hexdigest())\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"}
-    there = subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
-    )
+    there = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert there.stdout.strip() == hashlib.sha256(here.encode()).hexdigest()
 
 

@@ -173,7 +173,7 @@ def test_progress_says_nothing_through_a_pipe(capfd: pytest.CaptureFixture[str])
 def test_a_verdict_query_draws_no_picture_and_needs_no_template() -> None:
     heavy = "('matplotlib', 'jinja2', 'pandas', 'rich')"
     script = f"import sys, engine.reports.terminal; print(*(name for name in {heavy} if name in sys.modules))"
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
 
 

@@ -272,7 +272,7 @@ RULES = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(rules=RULES, outcome=st.sampled_from(SEVERITY), flags=st.lists(WORDS, max_size=2), data=st.data())
 def test_whatever_a_verdict_holds_it_is_told_in_80_columns(
     rules: list[dict[str, Any]], outcome: str, flags: list[str], data: st.DataObject
