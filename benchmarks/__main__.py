@@ -21,7 +21,11 @@ REPORTS = ROOT / "reports" / "benchmarks"
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and leave a JSON file."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    unknown = [name for name in asked.names if name not in SUITES]
+    if unknown:
+        parser.error(f"there is no suite `{unknown[0]}`; known: {', '.join(SUITES)}")
     scale = "tiny" if asked.tiny else "quick" if asked.quick else "full"
     data = asked.data if (asked.data / "klines").is_dir() else None
     if data is None:
@@ -46,8 +50,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("benchmarks", description="Speed and memory beside what a user would pick instead.")
-    parser.add_argument("names", nargs="*", choices=[*SUITES, []], metavar="NAME", help=", ".join(SUITES))
+    parser = argparse.ArgumentParser(
+        "benchmarks", description="Speed and memory, beside what a user would pick instead"
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SUITES))
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
     parser.add_argument("--tiny", action="store_true", help="hardly any: to see that everything runs")
     parser.add_argument("--long", action="store_true", help="with the suites that take minutes: " + ", ".join(LONG))

@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from benchmarks.comparable import comparable_run
-from benchmarks.harness import NotMeasured, Target, cold, run, timed
-from benchmarks.inputs import CONFIG, END, KLINES, ROOT, START
+from benchmarks.harness import Target, cold, timed
+from benchmarks.inputs import CONFIG, END, KLINES, ROOT, RULES, START
 from benchmarks.peers import LEFT_OUT
 from engine.backtest import run_backtest, summary
 
@@ -69,14 +69,17 @@ def figures(inputs: Inputs) -> list[Figure]:
 def _cold(inputs: Inputs) -> list[Figure]:
     if inputs.data is None:
         return []  # the files that a cold process would read are not here
-    window = [str(CONFIG), str(inputs.data), KLINES, START, END]
-    command = [f"{sys.prefix}/bin/stagegate", "backtest", "-c", window[0], "--data", window[1], "--klines", KLINES]
-    command += ["--from", START, "--to", END, "--json"]
-    note = "`stagegate backtest`: start Python, read gzipped CSV, run, write trades, equity and picture, print"
-    try:
-        run(command, inputs.folder)
-    except NotMeasured:
-        command = [sys.executable, "-c", _CALL, *window, str(inputs.bundle.rebalance_dead_band_ratio)]
-        note = "the functions behind `stagegate backtest`: start Python, read gzipped CSV, run, print"
-    times = cold(command, ROOT if command[0] == sys.executable else inputs.folder, repeats=inputs.scale.commands)
-    return [times.figure("R1, three symbols, cold process", COLD, note=note)]
+    repeats, window = inputs.scale.commands, [START, END]
+    program = [f"{sys.prefix}/bin/stagegate", "backtest", "-c", str(CONFIG), "--rules", str(RULES)]
+    program += ["--data", str(inputs.data), "--klines", KLINES, "--from", START, "--to", END]
+    whole = cold([*program, "--out", str(inputs.folder / "backtest")], inputs.folder, repeats=repeats)
+    asked = [str(CONFIG), str(inputs.data), KLINES, *window, str(inputs.bundle.rebalance_dead_band_ratio)]
+    bare = cold([sys.executable, "-c", _CALL, *asked], ROOT, repeats=repeats)
+    return [
+        whole.figure(
+            "`stagegate backtest`, cold process",
+            COLD,
+            note="start Python, read gzipped CSV, run, print, write every trade, every hour of equity, and a picture",
+        ),
+        bare.figure("the same without its files, cold process", note="start Python, read gzipped CSV, run, print"),
+    ]

@@ -81,7 +81,5 @@ def figures(inputs: Inputs) -> list[Figure]:
     found.append(decided.figure("`stagegate verdict`, decided", Target("p50", 0.6, "#2"), note=note))
     last = iso(_START_MS + days * DAY_MS)
     recorded = cold([*ask, last], inputs.folder, repeats=repeats, exit_codes=exits)
-    found.append(
-        recorded.figure("`stagegate verdict`, already recorded", Target("p50", 0.6, "#2"), note="cold process, read only")
-    )
-    return found
+    within = Target("p50", 0.6, "#2")
+    return [*found, recorded.figure("`stagegate verdict`, recorded before", within, note="cold process")]

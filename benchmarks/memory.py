@@ -40,16 +40,10 @@ def figures(inputs: Inputs) -> list[Figure]:
     (parent, child), (parent_last, child_last) = read[first], read[last]
     size = path.stat().st_size / 1e6
     note = f"{parent:.1f} → {parent_last:.1f} MB in the parent (ledger {size:,.0f} MB on disk)"
+    beside = f"{child:.1f} → {child_last:.1f} MB in the worker, {restarts} restarts"
     span = f"{first:,} to {last:,} verdicts"
     flat = Target("p50", FLAT_MB, "#2")
     return [
-        Figure(f"growth of the parent from {span}", ours=True, p50=parent_last - parent, unit="MB", targets=(flat,), note=note),
-        Figure(
-            f"growth of the worker from {span}",
-            ours=True,
-            p50=child_last - child,
-            unit="MB",
-            targets=(flat,),
-            note=f"{child:.1f} → {child_last:.1f} MB in the worker, {restarts} restarts",
-        ),
+        Figure(f"parent's growth, {span}", True, parent_last - parent, unit="MB", targets=(flat,), note=note),  # noqa: FBT003
+        Figure(f"worker's growth, {span}", True, child_last - child, unit="MB", targets=(flat,), note=beside),  # noqa: FBT003
     ]

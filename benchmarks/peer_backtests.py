@@ -32,7 +32,8 @@ def vectorbt_figures(inputs: Inputs) -> list[Figure]:
 def backtesting_figures(inputs: Inputs) -> list[Figure]:
     """Measure backtesting.py."""
     need("backtesting")
-    return _figures(inputs, "backtesting.py, three accounts", accounts, separate_accounts_usd(inputs), inputs.scale.peers)
+    ours_usd = separate_accounts_usd(inputs)
+    return _figures(inputs, "backtesting.py, three accounts", accounts, ours_usd, inputs.scale.peers)
 
 
 def _figures(

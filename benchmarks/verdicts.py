@@ -121,9 +121,7 @@ def one_after_another(
     """Return the times of `task` on one day after another, as often as verdicts are measured."""
     following = cycle(days)
     other = partial(process_cpu_s, pid) if pid else None
-    return timed(
-        lambda: task(next(following)), repeats=inputs.scale.verdicts, warm_up=WARM_UP, other_cpu_s=other
-    )
+    return timed(lambda: task(next(following)), repeats=inputs.scale.verdicts, warm_up=WARM_UP, other_cpu_s=other)
 
 
 def _engines(inputs: Inputs) -> list[Figure]:
@@ -159,9 +157,7 @@ def _replays(inputs: Inputs) -> list[Figure]:
     documents = [(at_ms, facts_document(facts)) for at_ms, facts in inputs.days]
     shorter = documents[:SHORT_REPLAY]
     name = f"{len(shorter):,} days"
-    within, through, longer = (
-        (REPLAY, REPLAY_DURABLE, REPLAY_LONG) if inputs.scale.full_length else ((), (), ())
-    )
+    within, through, longer = (REPLAY, REPLAY_DURABLE, REPLAY_LONG) if inputs.scale.full_length else ((), (), ())
     note = "stored facts read, validated, streaks counted, decided"
     plain = timed(lambda: replayed(policy, shorter, None), repeats=repeats)
     whole = timed(lambda: replayed(policy, documents, None), repeats=repeats)

@@ -1,4 +1,4 @@
-"""What a user would pick instead. The modules that run them import nothing of this project: their cold starts are theirs.
+"""What a user would pick instead. The modules that run it import nothing of this project: its cold start is its own.
 
 Left out of every backtester but ours, because not all of them can do it: the breakout's stop inside the bar, its time
 stop and cool-down, slippage, funding, and mark prices. What is left is the channel with fake breakouts, minimum hold

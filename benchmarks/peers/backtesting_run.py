@@ -1,6 +1,6 @@
-"""The comparable part on backtesting.py: one account a symbol, for it knows no portfolio; a `Strategy` as its users write.
+"""The comparable part on backtesting.py, a `Strategy` as its users write; one account a symbol.
 
-Each account begins with its weight's share of the cash and is rebalanced to its own equity.
+It knows no portfolio, so each account begins with its weight's share of the cash and is rebalanced to its own equity.
 """
 
 from __future__ import annotations

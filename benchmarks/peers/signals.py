@@ -87,8 +87,7 @@ def momentum(frame: pd.DataFrame, params: dict[str, Any]) -> FloatArray:
     fast, slow = (close.ewm(span=params[f"ema_{speed}"], adjust=False).mean() for speed in ("fast", "slow"))
     agrees = np.sign(position) == np.sign(fast - slow)
     weight = np.where(agrees, params["agree_weight"], params["disagree_weight"])
-    result: FloatArray = (position * weight).clip(-1.0, 1.0).to_numpy()
-    return result
+    return np.asarray((position * weight).clip(-1.0, 1.0), dtype=np.float64)
 
 
 def position_of(
@@ -103,4 +102,4 @@ def position_of(
         params["fake_breakout_bars"],
         max(1, params["min_hold_bars"]),
     )
-    return params["vol_scale_cap"] * raw  # the floor equals the cap
+    return float(params["vol_scale_cap"]) * raw  # the floor equals the cap

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,9 @@ def frames_from_files(task: Task, folder: Path, klines: str) -> dict[str, Any]:
     for symbol in task.choices:
         found = [folder / name / f"{symbol}-1h.csv.gz" for name in (klines, "klines")]
         path = next(path for path in found if path.exists())
-        frames[symbol] = pd.read_csv(
-            path, usecols=["open_time", "open", "high", "low", "close"], parse_dates=["open_time"], index_col="open_time"
-        )
-        frames[symbol].index = frames[symbol].index.tz_localize(None)
+        columns = ["open_time", "open", "high", "low", "close"]
+        frame = pd.read_csv(path, usecols=columns, parse_dates=["open_time"])
+        frames[symbol] = frame.assign(open_time=frame["open_time"].dt.tz_localize(None)).set_index("open_time")
     return frames
 
 

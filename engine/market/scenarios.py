@@ -93,7 +93,7 @@ DEMO = Scenario(
         Episode(250, (34, 58, 115), MILD, 0.45, 0.0, "KEEP: an orderly rise"),
         Episode(310, (-25, -40, -54), MILD, 0.45, 0.0, "KEEP: an orderly decline, to the end"),
     ),
-    # Together about 2020-03-12, the worst hours of the real prices; deeper ones would leave the range of yearly kurtosis.
+    # Together about 2020-03-12, the worst hours of the real prices; deeper would leave the range of yearly kurtosis.
     shocks=(
         Shock(214, 20, (-15.5, -14.5, -21), (-1, -1, -1), "a gap far beyond any stop"),
         Shock(214, 21, (-5, -14, -19), (-3, -2, -2), "a second one before anyone could sell"),

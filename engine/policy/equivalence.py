@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from engine.policy.mutants import Mutant
     from engine.policy.points import Expression, Point
 
+_NAMED = 6
+
 Pair = tuple["Instance | None", "Instance | None"]
 
 
@@ -118,11 +120,25 @@ def proof(comparison: Comparison) -> Proof | None:
 
 
 def _conditions_proof(comparison: Comparison) -> Proof | None:
-    if not all(_alike(comparison, pair) for pair in comparison.touched):
+    if comparison.mutant.lost_each:
+        alike = _alike_in_all(comparison)
+    else:
+        alike = all(_alike(comparison, pair) for pair in comparison.touched)
+    if not alike:
         return None
     read = {fact for pair in comparison.touched for one in pair if one for fact in facts_of(one.when)}
     facts = ", ".join(name for name in comparison.policy.facts if name in read)
+    facts = facts if len(read) <= _NAMED else f"the {len(read)} facts that are read"
     return Proof(f"the same on every value of {facts}: at, under and over each threshold, and unknown")
+
+
+def _alike_in_all(comparison: Comparison) -> bool:
+    """Return whether a rule for each band fires, for some band, just when the one that it became does."""
+    if any(one and one.span for pair in comparison.touched for one in pair):
+        return False
+    each = joined((comparison.before(before) for before, _ in comparison.touched), conjunction=False)
+    one = joined((comparison.after(after) for _, after in comparison.touched), conjunction=False)
+    return comparison.find(_fire_differently, each, one) is None
 
 
 def _alike(comparison: Comparison, pair: Pair) -> bool:

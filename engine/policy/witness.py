@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from itertools import product
+from heapq import merge
 from typing import TYPE_CHECKING
 
 from engine.policy.cases import Case
@@ -150,8 +150,7 @@ def _histories(comparison: Comparison) -> Iterator[list[Day]]:
             longest = max((_longest(pair) for pair in comparison.touched), default=1)
             yield from _patterns([point for point in true if point is not None], longest)
         case _:
-            for pair in comparison.touched:
-                yield from _of_pair(comparison, pair)
+            yield from merge(*(_of_pair(comparison, pair) for pair in comparison.touched), key=len)
 
 
 def _of_pair(comparison: Comparison, pair: Pair) -> Iterator[list[Day]]:
@@ -222,13 +221,17 @@ def _repeated(days: Iterable[Day | None], longest: int) -> Iterator[list[Day]]:
 
 def _patterns(letters: Sequence[Day], longest: int) -> Iterator[list[Day]]:
     """Yield up to three stretches of equal days, of the lengths about which a streak of `longest` days can differ."""
-    lengths = sorted({0, 1, 2, longest - 2, longest - 1, longest, longest + 1} - {-1})
-    stretches = [
-        stretch
-        for stretch in product(range(len(letters)), lengths, range(len(letters)), lengths, range(len(letters)), lengths)
-        if stretch[1] and bool(stretch[3]) >= bool(stretch[5])
-    ]
-    for one, first, other, second, third, last in sorted(
-        stretches, key=lambda stretch: stretch[1] + stretch[3] + stretch[5]
-    ):
-        yield [letters[one]] * first + [letters[other]] * second + [letters[third]] * last
+    lengths = sorted({1, 2, longest - 2, longest - 1, longest, longest + 1} - {-1, 0})
+    stretches: list[list[tuple[int, int]]] = [[]]
+    found: list[list[tuple[int, int]]] = []
+    for _ in range(3):
+        stretches = [
+            [*before, (letter, length)]
+            for before in stretches
+            for letter in range(len(letters))
+            if not before or before[-1][0] != letter
+            for length in lengths
+        ]
+        found += stretches
+    for stretch in sorted(found, key=lambda parts: sum(length for _, length in parts)):
+        yield [letters[letter] for letter, length in stretch for _ in range(length)]

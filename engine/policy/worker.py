@@ -52,6 +52,7 @@ class Worker:
         self._ready = False
         self._process: subprocess.Popen[bytes] | None = None
         self._start_fault = ""
+        self._closed = False
         self._start()
 
     def __enter__(self) -> Self:
@@ -90,7 +91,7 @@ class Worker:
     def close(self) -> None:
         """End the process: politely, then by force. Closing twice is no mistake."""
         process, self._process = self._process, None
-        self._ready = False
+        self._ready, self._closed = False, True
         if process is None:
             return
         assert process.stdin is not None
@@ -120,10 +121,12 @@ class Worker:
     def _await_ready(self) -> None:
         if self._ready:
             return
-        if self._process is None:
-            if self._start_fault:
-                raise EngineFault(self._start_fault)
+        if self._closed:
             raise EngineFault("the worker is closed")
+        if self._process is None:
+            self._start()
+        if self._process is None:
+            raise EngineFault(self._start_fault)
         deadline_s = elapsed_s() + self._start_limit_s
         self._send({"shards": self._compiled.shards, "limit_s": self._limit_s}, deadline_s)
         answer = self._receive(deadline_s, self._start_limit_s)

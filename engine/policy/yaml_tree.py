@@ -129,7 +129,7 @@ def parse_tree(document: Document, labelled: Callable[[Key], bool]) -> Tree:
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - the same
 
     try:
-        composed = YAML(typ="rt", pure=True).compose(document.text)
+        composed = YAML(typ="safe", pure=True).compose(document.text)
     except YAMLError as failure:
         mark = getattr(failure, "problem_mark", None)
         where = f"{document.name}:{mark.line + 1}:{mark.column + 1}" if mark else document.name

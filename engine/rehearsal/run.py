@@ -15,7 +15,6 @@ from engine.config import load_config, require_supported
 from engine.errors import Problem, UsageError
 from engine.ledger import Ledger
 from engine.market.imports import open_market
-from engine.market.scenarios import WARMUP_DAYS
 from engine.market.synthetic import synthetic_market
 from engine.policy.bundle import load_bundle
 from engine.policy.worker import Worker
@@ -117,11 +116,10 @@ def rehearse(request: RehearsalRequest, progress: Callable[[Progress], None]) ->
 def _market(request: RehearsalRequest, config: FrozenConfig) -> tuple[Market, int, int]:
     if request.data is None:
         start_ms = parse_time(SYNTHETIC_START)
-        first_ms = start_ms - WARMUP_DAYS * DAY_MS
         if request.days < 1:
             problem = f"{request.days} days are no period"
             raise UsageError(Problem("range", "--days", problem, "rehearse at least one day"))
-        market = synthetic_market(request.seed, start_ms=first_ms, days=WARMUP_DAYS + request.days)
+        market = synthetic_market(request.seed, start_ms=start_ms, days=request.days)
         return market, start_ms, start_ms + request.days * DAY_MS
     if request.from_ms is None or request.to_ms is None:
         help_ = "add --from 2022-03-01 --to 2023-03-01"

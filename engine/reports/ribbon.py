@@ -22,12 +22,9 @@ _TOP = 20
 _RIGHT = 118
 _DAYS = 31
 _TEXT_DROP = 4.5  # from a cell's middle down to the letter's baseline
-_STROKES = {  # how each of Matplotlib's hatches is drawn by hand in a 7 × 7 tile
-    "////": "M-1,8 L8,-1",
-    "\\\\\\\\": "M-1,-1 L8,8",
-    "xxxx": "M-1,8 L8,-1 M-1,-1 L8,8",
-    "||": "M3.5,0 V7",
-}
+_HATCH_GAP = 7  # between two strokes
+_RISING = ("////", "xxxx")  # how Matplotlib writes its hatches; here they are drawn by hand, the same way
+_FALLING = ("\\\\\\\\", "xxxx")
 
 
 @dataclass(frozen=True)
@@ -53,12 +50,13 @@ def ribbon_svg(cells: Sequence[Cell], name: str = "ribbon") -> str:
     months = _months(min(by_day), max(by_day)) if by_day else []
     height = _TOP + len(months) * (_CELL_H + _GAP)
     width = _LEFT + _DAYS * (_CELL_W + _GAP) + _RIGHT
-    outcomes = list(dict.fromkeys(cell.outcome for cell in cells))
-    rows = [line for index, month in enumerate(months) for line in _month(index, month, by_day, name)]
+    shapes = {outcome: f"{name}-{index}" for index, outcome in enumerate(dict.fromkeys(cell.outcome for cell in cells))}
+    rows = [line for index, month in enumerate(months) for line in _month(index, month, by_day, shapes)]
+    defined = "".join(f'<g id="{shape}">{_drawn(outcome)}</g>' for outcome, shape in shapes.items())
     return "\n".join(
         [
             f'<svg class="ribbon" viewBox="0 0 {width} {height}" role="img" aria-label="Verdicts by day">',
-            f"<defs>{''.join(_pattern(outcome, name) for outcome in outcomes)}</defs>",
+            f"<defs>{defined}</defs>",
             *(_day_number(day) for day in range(1, _DAYS + 1)),
             *rows,
             "</svg>",
@@ -66,16 +64,15 @@ def ribbon_svg(cells: Sequence[Cell], name: str = "ribbon") -> str:
     )
 
 
-def legend_svg(outcome: str, name: str) -> str:
-    """Return one cell of the ribbon on its own, for a legend; `name` keeps its ids apart."""
-    look = outcome_look(outcome)
+def legend_svg(outcome: str) -> str:
+    """Return one cell of the ribbon on its own, for a legend."""
     return (
         f'<svg class="swatch" viewBox="0 0 {_CELL_W} {_CELL_H}" width="{_CELL_W}" height="{_CELL_H}">'
-        f"<defs>{_pattern(outcome, name)}</defs>{_box(0, 0, outcome, look.letter, name)}</svg>"
+        f"{_drawn(outcome)}</svg>"
     )
 
 
-def _month(index: int, first: dt.date, by_day: dict[dt.date, Cell], name: str) -> list[str]:
+def _month(index: int, first: dt.date, by_day: dict[dt.date, Cell], shapes: dict[str, str]) -> list[str]:
     y = _TOP + index * (_CELL_H + _GAP)
     middle = y + _CELL_H / 2 + _TEXT_DROP
     lines = [f'<text x="{_LEFT - 10}" y="{middle:g}" text-anchor="end" class="month">{first:%b %Y}</text>']
@@ -92,42 +89,44 @@ def _month(index: int, first: dt.date, by_day: dict[dt.date, Cell], name: str) -
         else:
             tally[cell.outcome] = tally.get(cell.outcome, 0) + 1
             title = escape(f"{day} {cell.outcome}: {cell.why}", quote=False)
-            letter = outcome_look(cell.outcome).letter
-            lines.append(f"<g><title>{title}</title>{_box(x, y, cell.outcome, letter, name)}</g>")
+            lines.append(f'<use href="#{shapes[cell.outcome]}" x="{x}" y="{y}"><title>{title}</title></use>')
         day += dt.timedelta(days=1)
     text = escape(" ".join(f"{outcome_look(outcome).letter}{days}" for outcome, days in sorted(tally.items())))
     x = _LEFT + _DAYS * (_CELL_W + _GAP) + 8
     return [*lines, f'<text x="{x}" y="{middle:g}" class="tally">{text}</text>']
 
 
-def _box(x: float, y: float, outcome: str, letter: str, name: str) -> str:
+def _drawn(outcome: str) -> str:
+    """Return a cell at the origin: its colour, its hatching, and its letter on a plain patch that keeps it readable.
+
+    Strokes are drawn one by one: a pattern fill becomes a picture of its own in every cell of a printed page.
+    """
     look = outcome_look(outcome)
-    box = f'x="{x}" y="{y}" width="{_CELL_W}" height="{_CELL_H}" rx="3"'
-    hatch = f'<rect {box} fill="url(#{_pattern_id(outcome, name)})"/>' if look.hatch in _STROKES else ""
-    middle_x, middle_y = x + _CELL_W / 2, y + _CELL_H / 2
-    plate = (  # a plain patch under the letter, so that the hatching does not cross it
-        f'<circle cx="{middle_x:g}" cy="{middle_y:g}" r="8" fill="{look.fill}"/>' if hatch else ""
+    strokes = _strokes(look.hatch)
+    middle_x, middle_y = _CELL_W / 2, _CELL_H / 2
+    hatching = (
+        f'<path d="{strokes}" stroke="{look.ink}" stroke-width="0.9" stroke-opacity="0.55" fill="none"/>'
+        f'<circle cx="{middle_x:g}" cy="{middle_y:g}" r="8" fill="{look.fill}"/>'
+        if strokes
+        else ""
     )
     return (
-        f'<rect {box} fill="{look.fill}"/>{hatch}{plate}'
+        f'<rect width="{_CELL_W}" height="{_CELL_H}" rx="3" fill="{look.fill}"/>{hatching}'
         f'<text x="{middle_x:g}" y="{middle_y + _TEXT_DROP:g}" text-anchor="middle" fill="{look.ink}">'
-        f"{escape(letter)}</text>"
+        f"{escape(look.letter)}</text>"
     )
 
 
-def _pattern(outcome: str, name: str) -> str:
-    look = outcome_look(outcome)
-    strokes = _STROKES.get(look.hatch)
-    if strokes is None:
-        return ""
-    return (
-        f'<pattern id="{_pattern_id(outcome, name)}" width="7" height="7" patternUnits="userSpaceOnUse">'
-        f'<path d="{strokes}" stroke="{look.ink}" stroke-width="0.9" stroke-opacity="0.55" fill="none"/></pattern>'
-    )
-
-
-def _pattern_id(outcome: str, name: str) -> str:
-    return f"{name}-{''.join(letter if letter.isalnum() else '-' for letter in outcome)}"
+def _strokes(hatch: str) -> str:
+    """Return the diagonals of a hatch inside one cell, as an SVG path."""
+    parts: list[str] = []
+    for foot in range(-_CELL_H, _CELL_W, _HATCH_GAP):
+        left, right = max(foot, 0), min(foot + _CELL_H, _CELL_W)
+        if hatch in _RISING:
+            parts.append(f"M{left},{_CELL_H - (left - foot)} L{right},{_CELL_H - (right - foot)}")
+        if hatch in _FALLING:
+            parts.append(f"M{left},{left - foot} L{right},{right - foot}")
+    return " ".join(parts)
 
 
 def _day_number(day: int) -> str:

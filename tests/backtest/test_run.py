@@ -134,7 +134,11 @@ def test_R217_R218_R219_the_summary_equals_a_recomputation_with_pandas(result: B
     assert found.return_ratio == pytest.approx(float(np.prod(1 + daily)) - 1)
     assert found.cagr_ratio == pytest.approx((1 + found.return_ratio) ** (365 / 40) - 1)
     assert found.volatility_ratio == pytest.approx(daily.std() * np.sqrt(365))
-    assert found.sharpe == pytest.approx(daily.mean() / daily.std() * np.sqrt(365)) == sharpe(daily.to_numpy())
+    assert (
+        found.sharpe
+        == pytest.approx(daily.mean() / daily.std() * np.sqrt(365))
+        == sharpe(np.array(daily.tolist()))
+    )
     assert found.sharpe_low is not None
     assert found.sharpe_high is not None
     assert found.sharpe_low < (found.sharpe or 0) < found.sharpe_high
@@ -203,7 +207,7 @@ def test_the_files_hold_every_fill_and_every_hour(result: BacktestResult, tmp_pa
 
 @pytest.mark.parametrize("write", [write_trades_csv, write_equity_csv, write_picture])
 def test_a_file_that_cannot_be_written_is_one_clear_error(
-    write: object, result: BacktestResult, tmp_path: Path
+    write: Callable[[BacktestResult, Path], None], result: BacktestResult, tmp_path: Path
 ) -> None:
     (tmp_path / "taken").write_text("a file, no folder")
     with pytest.raises(DataError, match=r"error\[unwritable\].*cannot be written"):

@@ -73,7 +73,7 @@ def killed_writer(path: Path, kind: str, *, after_bars: int, inside: bool) -> in
     root = os.path.dirname(os.path.dirname(here))  # noqa: PTH120 - the same
     code = WRITER.format(tests=here, root=root, path=str(path), kind=kind, stop_inside=after_bars if inside else -1)
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         committed = -1
         for line in process.stdout:

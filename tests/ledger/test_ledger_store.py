@@ -437,6 +437,6 @@ with Ledger.open({str(ledger.path)!r}) as ledger:
     ledger.marks("risk"), ledger.sleeve_marks("risk"), ledger.latest_verdict(), ledger.day_closes(5)
 print(sorted({{"pandas", "sqlite_utils", "matplotlib"}} & set(sys.modules)))
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
     assert len(ledger.events()) == 2

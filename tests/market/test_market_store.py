@@ -176,7 +176,7 @@ def test_kill_9_in_the_middle_of_a_file_loses_nothing_that_was_committed(tmp_pat
     first.write_text(csv_text(30))
     second.write_text(csv_text(12_000))
     command = [sys.executable, "-c", KILLED, str(path), str(first), str(second)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - own code
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "inside 5000\n"
         os.kill(process.pid, signal.SIGKILL)
@@ -349,5 +349,5 @@ def test_queries_import_neither_pandas_nor_sqlite_utils(tmp_path: Path) -> None:
         f"open_market(Path({str(path)!r}), ['BTCUSDT']); "
         "print(sorted({'pandas', 'sqlite_utils', 'binance', 'requests'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - own code
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -168,6 +168,8 @@ def test_an_engine_that_cannot_be_started_is_a_fault_each_time(
             with pytest.raises(EngineFault, match=str(failure)):
                 worker.fired(OVER)
         assert worker.pid is None
+        monkeypatch.undo()
+        assert worker.fired(OVER) == ("over",), "it is tried again at the next decision"
 
 
 def test_a_closed_worker_is_a_fault_and_closing_twice_is_none(policy: Policy) -> None:
