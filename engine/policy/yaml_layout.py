@@ -115,9 +115,6 @@ class _Writer:
     def __init__(self, tree: Tree, house: House) -> None:
         self.tree = tree
         self.house = house
-        # a collection with a comment inside cannot be written on one line
-        remarked = [*(path[:-1] for path in (*tree.above, *tree.beside)), *tree.below]
-        self.broken = {path[:size] for path in remarked for size in range(len(path) + 1)}
 
     def collection(self, node: Node, indent: int) -> list[_Line]:
         """Return a mapping or list with each entry on a line of its own."""
@@ -183,7 +180,7 @@ class _Writer:
         """Return a collection in braces or brackets; None where it was written in lines, or does not fit."""
         if not node.entries:
             return "[]" if node.is_list else "{}"
-        if not node.is_flow or node.path in self.broken:
+        if not node.is_flow or node.path in self.tree.in_lines:
             return None
         text = self._flow(node)
         return text if before + len(text) <= WIDTH else None

@@ -97,6 +97,7 @@ class Tree:
         beside: entry -> the comment that ends its first line, and the column it stands in.
         below: mapping or list -> comments and blank lines behind its last entry.
         shared: entry -> the comment of a line on which another entry begins, too: it speaks of both.
+        in_lines: collections that cannot be written on one line: a comment inside would be lost, or speak of others.
     """
 
     root: Node
@@ -104,6 +105,7 @@ class Tree:
     beside: Mapping[Key, tuple[str, int]]
     below: Mapping[Key, tuple[str, ...]]
     shared: Mapping[Key, str]
+    in_lines: frozenset[Key]
 
 
 @dataclass(frozen=True)
@@ -218,12 +220,13 @@ class _Attacher:
         self.ends_on: dict[int, list[Entry]] = defaultdict(list)
         for entry in self.entries:
             self.on_line[entry.line].append(entry)
-            if entry.value.is_scalar or entry.value.is_flow:
+            if not _is_block(entry.value) and entry.value.source:
                 self.ends_on[self._line(max(entry.start, entry.value.end - 1))].append(entry)
         self.above: dict[Key, list[str]] = defaultdict(list)
         self.beside: dict[Key, tuple[str, int]] = {}
         self.below: dict[Key, list[str]] = defaultdict(list)
         self.shared: dict[Key, str] = {}
+        self.strewn: list[Key] = []  # collections whose entries share a line, and its comment, with others
         self.reach = (-1, 0)  # the entry that the comments at hand stand before, and the depth they have come up to
 
     def tree(self) -> Tree:
@@ -240,7 +243,18 @@ class _Attacher:
             self.beside,
             {path: tuple(lines) for path, lines in self.below.items()},
             self.shared,
+            frozenset(self._in_lines()),
         )
+
+    def _in_lines(self) -> Iterator[Key]:
+        inside = [*(path[:-1] for path in (*self.above, *self.beside)), *self.below, *self.strewn]
+        inside += [entry.path[:-1] for entry in self.entries if self.labelled(entry.path) and self._is_spread(entry)]
+        for path in inside:
+            yield from (path[:size] for size in range(len(path) + 1))
+
+    def _is_spread(self, entry: Entry) -> bool:
+        """Return whether an entry stands within braces that fill several lines, and some comments are not about it."""
+        return any(node.is_flow and "\n" in node.source for node in self._containers(entry)[-len(entry.path) :])
 
     def _comments(self) -> Iterator[_Comment]:
         """Yield every comment: what begins with ``#`` outside the scalars; and in the first line of a block scalar."""
@@ -275,12 +289,14 @@ class _Attacher:
             for entry in began:
                 if entry is not first and self.labelled(entry.path):
                     self.shared[entry.path] = comment.text
+                    if entry.path[: len(first.path)] != first.path:
+                        self.strewn.append(entry.path[:-1])
             return True
         ended = [entry for entry in self.ends_on.get(comment.line, []) if entry.value.end <= comment.start]
         flows = [entry for entry in ended if entry.value.is_flow]
         if flows:  # not beside its key: on that line the comment would become the key's
             self._at_end(min(flows, key=lambda entry: len(entry.path)), comment.text)
-        elif ended and ended[0].path not in self.beside:
+        elif ended and ended[0].path not in self.beside and not self.labelled(ended[0].path):
             self.beside[ended[0].path] = (comment.text, comment.column)
         else:
             return False
@@ -302,7 +318,8 @@ class _Attacher:
     def _place(self, comment: _Comment, before: Entry | None, after: Entry | None, at: int) -> list[str]:
         for entry in self._around(before):
             value = entry.value
-            if entry.start < comment.start < (value.end if value.is_scalar else value.start) and not _is_block(value):
+            end = value.end if value.is_scalar else value.start
+            if value.source and not _is_block(value) and entry.start < comment.start < end:
                 return self.above[entry.path]  # between a key and its value
         flow = next((node for node in self._containers(before) if _encloses(node, comment.start)), None)
         if flow is not None:

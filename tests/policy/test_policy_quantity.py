@@ -36,15 +36,16 @@ def test_posting_rounds_the_shortest_decimal_half_to_even(resolution: str, value
     assert to_steps(value, spec(resolution)) == exact
 
 
-@given(st.integers(-(10**9), 10**9), st.integers(0, 4))
-def test_halves_go_to_the_even_step(steps: int, places: int) -> None:
-    half = Decimal(steps).scaleb(-places) + Decimal("0.5").scaleb(-places)
-    found = to_steps(float(half), spec(str(Decimal(1).scaleb(-places))))
-    assert found == (steps if steps % 2 == 0 else steps + 1)
+@pytest.mark.parametrize("places", [0, 1, 2, 3, 4])
+def test_halves_go_to_the_even_step(places: int) -> None:
+    fact = spec(str(Decimal(1).scaleb(-places)))
+    for steps in range(-400, 400):
+        half = (Decimal(steps) + Decimal("0.5")).scaleb(-places)
+        assert to_steps(float(half), fact) == (steps if steps % 2 == 0 else steps + 1), half
 
 
 @pytest.mark.parametrize(
-    ("value", "steps"), [(0.285, 28), (0.295, 30), (1.005, 100), (2.675, 268), (-0.285, -28), (12.0, 1200)]
+    ("value", "steps"), [(0.285, 28), (0.295, 30), (1.005, 100), (2.675, 268), (-0.285, -28), (0.575, 58), (12.0, 1200)]
 )
 def test_the_decimal_was_meant_not_its_binary_neighbour(value: float, steps: int) -> None:
     assert to_steps(value, spec("0.01")) == steps
