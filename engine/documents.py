@@ -62,8 +62,8 @@ class Document:
         return self.name
 
     def comment(self, path: Key) -> str:
-        """Return the comment that ends the line of the key at `path`, without its ``#``; empty where there is none."""
-        place = self.key_positions.get(path)
+        """Return the comment that ends the line of the key (or list item) at `path`, without ``#``; empty for none."""
+        place = self.key_positions.get(path) or self.positions.get(path)
         if place is None:
             return ""
         line = self.text.splitlines()[place[0] - 1]

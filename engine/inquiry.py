@@ -16,6 +16,7 @@ from engine.config import load_config
 from engine.errors import LedgerError, Problem
 from engine.facts import Assumptions, FactSource, Standing, facts_from
 from engine.ledger import Ledger
+from engine.ledger.rows import sha256_of
 from engine.policy.bundle import load_bundle
 from engine.policy.load import parse_policy, parse_vocabulary
 from engine.policy.worker import Worker
@@ -61,6 +62,16 @@ class Replay:
     def identical(self) -> bool:
         """Whether it came out equal, byte for byte."""
         return self.record.document == self.document
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "verdict_id": self.record.verdict_id,
+            "identical": self.identical,
+            "difference": self.difference,
+            "recorded_sha256": sha256_of(self.record.document),
+            "replayed_sha256": sha256_of(self.document),
+        }
 
 
 def now_of(ledger: Ledger, clock: Clock) -> int:

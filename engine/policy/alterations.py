@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Kind = Literal[
     "threshold", "operator", "connective", "condition dropped", "colour", "unknown", "not dropped",
     "duration", "gap", "each", "rule removed", "band", "parameter",
+    "unless", "enabled", "check",
     "outcome", "severity", "otherwise", "effects", "episode", "promotes", "exit", "stage",
 ]  # fmt: skip
 
@@ -107,7 +108,9 @@ def in_words(condition: Condition) -> str:
     'all of drawdown > 12%, not stage unknown'
     """
     if isinstance(condition, Compare):
-        return f"{condition.fact} {condition.text or f'{condition.operator} {condition.steps}'}"
+        left, _, right = condition.fact.partition(" - ")  # the difference of two facts
+        text = condition.text or f"{condition.operator} {condition.steps}"
+        return f"{left if right and text.endswith(f' {right}') else condition.fact} {text}"
     if isinstance(condition, BandIs):
         return f"{condition.fact or 'band'} {condition.colour}"
     if isinstance(condition, Unknown):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.policy.declared import duration_unit, effects_text
-from engine.policy.quantity import plain
+from engine.policy.declared import duration_unit, effects_text, stage_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,7 +69,7 @@ def altered_declarations(policy: Policy) -> Iterator[tuple[Kind, str, str, Polic
     for number, stage in policy.stages.items():
         for changed in _stages(stage, policy):
             after = replace(policy, stages={**policy.stages, number: changed})
-            yield "stage", f"stages.{number}", f"`{_stage_text(stage)}` → `{_stage_text(changed)}`", after
+            yield "stage", f"stages.{number}", f"`{stage_text(stage)}` → `{stage_text(changed)}`", after
 
 
 def _stages(stage: Stage, policy: Policy) -> Iterator[Stage]:
@@ -82,7 +81,13 @@ def _stages(stage: Stage, policy: Policy) -> Iterator[Stage]:
     for other in policy.stages:
         if other != stage.restart_at and other < stage.number:
             yield replace(stage, restart_at=other)
-
-
-def _stage_text(stage: Stage) -> str:
-    return f"{plain(stage.cap_usd)} usd, {stage.min_days} days, restart at {stage.restart_at}"
+    if (promote := stage.promote) is not None:
+        yield from (replace(stage, promote=replace(promote, to=to)) for to in policy.stages if to != promote.to)
+        yield from (
+            replace(stage, promote=replace(promote, approvals=promote.approvals + step))
+            for step in (-1, 1)
+            if promote.approvals + step >= 0
+        )
+    if (abort := stage.abort) is not None:
+        yield from (replace(stage, abort=replace(abort, to=to)) for to in policy.stages if to != abort.to)
+        yield replace(stage, abort=replace(abort, flatten=not abort.flatten))

@@ -11,7 +11,8 @@ tests:
 
 `expect` takes ``outcome`` (a series; ``_``: not looked at) and ``rules`` (exactly the rules that fire), for every day,
 one (``@18``) or some (``@1-9``); and what no day shows, exactly as the policy must declare it: ``effects`` (by
-outcome), ``rule_effects`` (of all rules that have any), ``episodes``, ``exit``, ``promotes``, ``stages``.
+outcome), ``rule_effects`` (of all rules that have any), ``episodes``, ``exit``, ``promotes``, ``checks`` (HARD and
+SOFT), ``stages``. ``streaks_from: 4`` begins all streaks with day 4, ``switched_on: [rule]`` tests a rule that is off.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.documents import read_document
 from engine.errors import PolicyError
-from engine.policy.cases import Case, Suite
+from engine.policy.cases import Case, Suite, posted_facts
 from engine.policy.declared import DECLARED, read_declared
 from engine.policy.expected import Daily, daily_keys, outcome_days, read_daily
 from engine.policy.quantity import MistakeError, nearest, quoted
 from engine.policy.schema import NAME, Findings, check_shape
 from engine.policy.series import MAX_DAYS, fact_series
+from engine.policy.variants import switched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,6 +54,7 @@ CASES: dict[str, Any] = {
                 "policy": {"type": "string", "regex": NAME},
                 "facts": {"type": "dict"},
                 "days": {"type": "integer", "min": 1, "max": MAX_DAYS},
+                "switched_on": {"type": "list", "schema": {"type": "string"}},
                 "streaks_from": {"type": "integer", "min": 1, "max": MAX_DAYS},
                 "expect": {"type": "dict", "required": True, "minlength": 1},
             },
@@ -157,9 +160,11 @@ class _CaseReader:
 
     def _case(self, path: Key) -> Case | None:
         before = len(self.findings.problems)
-        policy = self._policy(path)
-        if policy is None:
+        written = self._policy(path)
+        if written is None:
             return None
+        switched_on = self._switched_on(written, path)
+        policy = switched(written, switched_on)
         expect = self.findings.value(*path, "expect") or {}
         facts = self._facts(policy, path)
         daily = daily_keys(expect)
@@ -178,41 +183,52 @@ class _CaseReader:
             rules=rules,
             declared=declared,
             streaks_from=self.findings.value(*path, "streaks_from"),
+            switched_on=switched_on,
         )
 
+    def _switched_on(self, policy: Policy, path: Key) -> frozenset[str]:
+        names = self.findings.value(*path, "switched_on") or []
+        off = [rule.name for rule in policy.rules.values() if not rule.enabled]
+        for index, name in enumerate(names):
+            if name not in off:
+                problem = f"`{policy.name}` has no rule {quoted(name)} that is switched off"
+                self.findings.add((*path, "switched_on", index), "unknown-rule", problem, nearest(name, off))
+        return frozenset(names).intersection(off)
+
     def _facts(self, policy: Policy, path: Key) -> dict[str, tuple[Entry, ...]]:
-        green = self._policy_defaults(policy)
-        facts: dict[str, tuple[Entry, ...]] = {name: (entry,) for name, entry in green.items()}
         at = (*path, "facts")
+        read = posted_facts(policy)
+        green = self._policy_defaults(policy)
+        facts: dict[str, tuple[Entry, ...]] = {name: (green[name],) for name in read if name in green}
         for name in self.findings.value(*at) or {}:
-            if name not in policy.facts:
+            if name not in read:
                 problem = f"`{policy.name}` reads no fact {quoted(name)}"
-                self.findings.add((*at, name), "unknown-fact", problem, nearest(name, policy.facts), key=True)
+                self.findings.add((*at, name), "unknown-fact", problem, nearest(name, read), key=True)
                 continue
             series = self._series(self.findings, policy, (*at, name))
             if series:
                 facts[name] = series
-        for name in policy.facts:
+        for name in read:
             if name not in facts and not self.findings.sound(*at, name):
                 problem = f"neither the defaults nor the test say what `{name}` is, and `{policy.name}` reads it"
                 self.findings.add(path, "missing", problem, f"add `{name}` to `defaults`")
         return facts
 
     def _policy_defaults(self, policy: Policy) -> dict[str, Entry]:
-        """Return the policy's part of the defaults: those of its facts, one entry each."""
+        """Return the defaults, one entry a fact; they may say more than this policy reads."""
         if policy.name not in self.defaults:
             here: dict[str, Entry] = {}
             values = self._green.value("defaults")
             for name in values if isinstance(values, dict) else {}:
                 if name not in policy.vocabulary.facts:
-                    help_ = nearest(name, policy.facts)
+                    help_ = nearest(name, posted_facts(policy))
                     problem = f"there is no fact {quoted(name)}"
                     self._green.add(("defaults", name), "unknown-fact", problem, help_, key=True)
                     continue
                 series = self._series(self._green, policy, ("defaults", name))
                 if series and len(series) > 1:
                     self._green.add(("defaults", name), "series", "a default is one value, not a series of days")
-                if series and name in policy.facts:
+                if series:
                     here[name] = series[0]
             if self._green is not self.findings:
                 self.findings.problems += self._green.problems

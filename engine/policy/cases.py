@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.policy.declared import Declared
+    from engine.policy.model import Policy
     from engine.policy.series import Entry
 
 
@@ -21,6 +22,11 @@ FIRST_MS = 20_000 * DAY_MS
 def day_ms(days: int) -> int:
     """Return the moment at which `days` days of a test are over."""
     return FIRST_MS + days * DAY_MS
+
+
+def posted_facts(policy: Policy) -> tuple[str, ...]:
+    """Return the facts of a policy that someone posts: all but the differences of two of them."""
+    return tuple(name for name in policy.facts if policy.vocabulary.facts[name].difference is None)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Case:
         rules: exactly the rules that must fire, a day; None where nothing is expected.
         declared: what the policy must declare.
         streaks_from: the day with which streaks begin (A34); None: with the first.
+        switched_on: rules that the file switches off and that are on in this test.
     """
 
     name: str
@@ -48,6 +55,7 @@ class Case:
     rules: tuple[frozenset[str] | None, ...] = ()
     declared: tuple[Declared, ...] = ()
     streaks_from: int | None = None
+    switched_on: frozenset[str] = frozenset()
 
     @property
     def days(self) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from engine.policy.model import All, AnyOf, BandIs, Colour, Compare, Not, Unknown
-from engine.policy.quantity import MistakeError, nearest, quoted, shown, threshold
+from engine.policy.model import All, AnyOf, BandIs, Colour, Compare, Difference, Not, Unknown
+from engine.policy.quantity import MAX_STEPS, MistakeError, nearest, quoted, shown, threshold
 from engine.policy.regions import colour_region, everything, intersection, region, union
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class ConditionReader:
     Attributes:
         used: the parameters that some comparison has read.
         bands: the bands read so far; bands are read before rules.
+        facts: the vocabulary's, and the differences that comparisons of two facts need.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class ConditionReader:
         self.used: set[str] = set()
         self.bands: dict[str, Band] = {}
         self._findings = findings
-        self._facts = facts
+        self.facts: dict[str, FactSpec] = dict(facts)
         self._parameters = parameters
         self._unsound = unsound
 
@@ -66,7 +69,7 @@ class ConditionReader:
         key, inner = next(iter(value.items()))
         inside = (*path, key)
         if key in {"all", "any"}:
-            return self._many(inside, key, inner, each_band=each_band)
+            return self.many(inside, key, each_band=each_band)
         if key == "not":
             part = self.read(inside, each_band=each_band)
             return None if part is None else Not(part)
@@ -74,7 +77,9 @@ class ConditionReader:
             return self._bands(inside, key, inner, each_band=each_band)
         return self._fact(inside, key, inner)
 
-    def _many(self, path: Key, key: str, items: Any, *, each_band: bool) -> Condition | None:
+    def many(self, path: Key, key: str, *, each_band: bool = False) -> All | AnyOf | None:
+        """Return the list of conditions at `path` joined by `key`, ``all`` or ``any``; None where one is wrong."""
+        items = self._findings.value(*path)
         if not isinstance(items, list) or not items:
             self._findings.add(path, "condition", f"`{key}` takes a list of conditions", EXAMPLE)
             return None
@@ -108,13 +113,13 @@ class ConditionReader:
         return BandIs("", colour)
 
     def _fact(self, path: Key, fact: str, value: Any) -> Condition | None:
-        spec = self._facts.get(fact)
-        if spec is None:
+        spec = self.facts.get(fact)
+        if spec is None or spec.difference:
             self._findings.add(
                 path,
                 "unknown-fact",
                 f"there is no fact {quoted(fact)}",
-                nearest(fact, [*self._facts, *RESERVED]),
+                nearest(fact, [*self.facts, *RESERVED]),
                 key=True,
             )
             return None
@@ -125,18 +130,22 @@ class ConditionReader:
                 self._findings.add(path, "unknown-band", f"`{fact}` has no band", nearest(fact, self.bands))
                 return None
             return BandIs(fact, cast("Colour", value))
-        return self.compare(path, spec)
+        return self.compare(path, spec, with_facts=True)
 
-    def compare(self, path: Key, spec: FactSpec) -> Compare | None:
-        """Return the comparison of a fact at `path`, or None where it is wrong."""
+    def compare(self, path: Key, spec: FactSpec, *, with_facts: bool = False) -> Compare | None:
+        """Return the comparison of a fact at `path`, or None where it is wrong.
+
+        A band's edge is a constant; elsewhere `with_facts` allows another fact of the same unit.
+        """
         value = self._findings.value(*path)
         try:
-            compare = self._comparison(spec, value)
+            compare = self._comparison(spec, value, with_facts=with_facts)
             if compare is None:
                 return None
         except MistakeError as mistake:
             self._findings.add(path, mistake.code, mistake.problem, mistake.help)
             return None
+        spec = self.facts[compare.fact]
         values = region(compare, spec)
         if not values:
             self._findings.add(path, "never", f"`{spec.name}` is never {quoted(value)}", _range_help(spec))
@@ -146,7 +155,7 @@ class ConditionReader:
             return None
         return compare
 
-    def _comparison(self, spec: FactSpec, value: Any) -> Compare | None:
+    def _comparison(self, spec: FactSpec, value: Any, *, with_facts: bool) -> Compare | None:
         if not isinstance(value, str):
             example = f'write `"= {value}"`' if isinstance(value, int | float) else f"{EXAMPLE}"
             raise MistakeError("operator", f"{quoted(_yaml(value))} is no comparison", example)
@@ -163,6 +172,11 @@ class ConditionReader:
             raise MistakeError(
                 "operator", f"`{spec.name}` is a word, {quoted(value)} asks for an order", "write `=` or `!=`"
             )
+        other = self.facts.get(text)
+        if other is not None and not spec.choices:
+            if not with_facts:
+                raise MistakeError("threshold", f"the edge of a band is a number, not the fact `{text}`")
+            return Compare(self._difference(spec, other), cast("Operator", operator), 0, f"{operator} {text}")
         parameter = text[1:] if text.startswith("$") else ""
         if parameter:
             if parameter in self._unsound:
@@ -182,10 +196,48 @@ class ConditionReader:
             raise MistakeError(mistake.code, mistake.problem, help_) from None
         return Compare(spec.name, cast("Operator", operator), steps, f"{operator} {text}", parameter)
 
+    def _difference(self, left: FactSpec, right: FactSpec) -> str:
+        """Return the name of the fact `left` − `right`, and declare it where it is new."""
+        if left.unit != right.unit:
+            help_ = f"compare facts of one unit: {', '.join(self._alike(left)) or 'there is no other'}"
+            raise MistakeError("unit", f"`{left.name}` is in {left.unit}, `{right.name}` in {right.unit}", help_)
+        if left.name == right.name:
+            raise MistakeError("always", f"`{left.name}` is compared with itself")
+        step = min(left.resolution, right.resolution)
+        scales = [spec.resolution / step for spec in (left, right)]
+        if any(scale != int(scale) for scale in scales):
+            problem = f"the steps of `{left.name}` and `{right.name}` have no common size"
+            raise MistakeError("resolution", problem, "give one of the two a finer resolution")
+        one, other = (int(scale) for scale in scales)
+        low, high = left.low * one - right.high * other, left.high * one - right.low * other
+        if max(abs(low), abs(high)) > MAX_STEPS:
+            raise MistakeError(
+                "resolution", f"`{left.name}` and `{right.name}` differ by more than {MAX_STEPS:,} steps"
+            )
+        name = f"{left.name} - {right.name}"
+        self.facts[name] = replace(
+            left,
+            name=name,
+            title=f"{left.title}, less {right.title}",
+            low=low,
+            high=high,
+            resolution=Decimal(step),
+            source=f"the difference of {left.name} and {right.name}",
+            difference=Difference(left.name, right.name, one, other),
+        )
+        return name
+
+    def _alike(self, spec: FactSpec) -> list[str]:
+        return [
+            other.name
+            for other in self.facts.values()
+            if other.unit == spec.unit and other.name != spec.name and not other.difference
+        ]
+
     def _check_all(self, path: Key, leaves: list[Leaf]) -> None:
         """Report facts that can never satisfy an `all`, and comparisons that another one makes superfluous."""
         for fact, group in self._by_fact(leaves):
-            spec = self._facts[fact]
+            spec = self.facts[fact]
             values = everything(spec)
             for _, condition, _ in group:
                 values = intersection(values, self._values(condition, spec))
@@ -208,7 +260,7 @@ class ConditionReader:
     def _check_any(self, path: Key, leaves: list[Leaf]) -> None:
         """Report an `any` that is always true of a fact with a value, and comparisons that add nothing to it."""
         for fact, group in self._by_fact(leaves):
-            spec = self._facts[fact]
+            spec = self.facts[fact]
             kept = [leaf for leaf in group if leaf[2]]
             if len(kept) > 1 and union(self._values(one, spec) for _, one, _ in kept) == everything(spec):
                 said = " or ".join(_said(one) for _, one, _ in kept)

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from engine.policy.effects import KEYS, Effects, parse_effects
+from engine.policy.model import HARD, SOFT
 from engine.policy.quantity import nearest, parse_quantity, plain, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from engine.documents import Key
-    from engine.policy.model import Policy
+    from engine.policy.model import Policy, Stage
     from engine.policy.schema import Findings
 
 _NOTHING = "nothing"
-_WHOLE = ("rule_effects", "promotes", "exit")
-_STAGE_KEYS = ("cap", "min_days", "restart_at")
+_WHOLE = ("rule_effects", "checks", "promotes", "exit")
+_STAGE_KEYS = ("cap", "min_days", "restart_at", "promote", "abort")
+_WAY_KEYS = {"promote": ("to", "approvals"), "abort": ("to", "flatten")}
 _DURATIONS = (("day", DAY_MS), ("hour", HOUR_MS), ("minute", MINUTE_MS))
 
 
@@ -73,10 +75,11 @@ def effects_text(effects: Effects | None) -> str:
     """
     if effects is None:
         return _NOTHING
+    nothing = Effects()
     written = [
-        f"{key}: {_written(key, value)}"
+        f"{key}: {_written(key, getattr(effects, attribute))}"
         for key, (attribute, _) in KEYS.items()
-        if (value := getattr(effects, attribute)) not in (None, False) and (key != "approvals" or value)
+        if getattr(effects, attribute) != getattr(nothing, attribute)
     ]
     return ", ".join(written) or _NOTHING
 
@@ -131,11 +134,28 @@ def _promotes(policy: Policy, _name: str) -> str:
     return ", ".join(sorted(policy.promotes)) or _NOTHING
 
 
+def _checks(policy: Policy, _name: str) -> str:
+    return _by_name(
+        {
+            kind: ", ".join(sorted(rule.name for rule in policy.rules.values() if rule.severity == kind)) or _NOTHING
+            for kind in (HARD, SOFT)
+        }
+    )
+
+
 def _stage(policy: Policy, name: str) -> str:
     stage = policy.stages.get(int(name))
-    if stage is None:
-        return _NOTHING
-    return f"cap: {plain(stage.cap_usd)} usd, min_days: {stage.min_days}, restart_at: {stage.restart_at}"
+    return stage_text(stage) if stage else _NOTHING
+
+
+def stage_text(stage: Stage) -> str:
+    """Return a stage as a policy writes it, without the conditions of the ways out of it."""
+    text = f"cap: {plain(stage.cap_usd)} usd, min_days: {stage.min_days}, restart_at: {stage.restart_at}"
+    if stage.promote:
+        text += f", promote: {{to: {stage.promote.to}, approvals: {stage.promote.approvals}}}"
+    if stage.abort:
+        text += f", abort: {{to: {stage.abort.to}, flatten: {'yes' if stage.abort.flatten else 'no'}}}"
+    return text
 
 
 def _read_effects(findings: Findings, at: Key, _policy: Policy) -> str:
@@ -193,17 +213,41 @@ def _read_promotes(findings: Findings, at: Key, policy: Policy) -> str:
     return ", ".join(sorted(map(str, names))) or _NOTHING
 
 
+def _read_checks(findings: Findings, at: Key, policy: Policy) -> str:
+    texts: dict[str, str] = {}
+    for kind, names in findings.value(*at).items():
+        if kind not in {HARD, SOFT} or not isinstance(names, list):
+            findings.add((*at, kind), "type", "expected lists of `HARD` and `SOFT` checks here", _EXAMPLES["checks"])
+            continue
+        for index, name in enumerate(names):
+            if name not in policy.rules:
+                help_ = nearest(str(name), policy.rules)
+                findings.add((*at, kind, index), "unknown-rule", f"`{policy.name}` has no rule {quoted(name)}", help_)
+        texts[kind] = ", ".join(sorted(map(str, names))) or _NOTHING
+    return _by_name(texts)
+
+
 def _read_stage(findings: Findings, at: Key, _policy: Policy) -> str:
     stage = findings.value(*at)
-    for key in stage:
-        if key not in _STAGE_KEYS:
-            findings.add((*at, key), "unknown-key", f"there is no key {quoted(key)} here", nearest(key, _STAGE_KEYS))
+    ways = {key: stage[key] for key in _WAY_KEYS if isinstance(stage.get(key), dict)}
+    for path, found, known in (
+        (at, stage, _STAGE_KEYS),
+        *(((*at, key), way, _WAY_KEYS[key]) for key, way in ways.items()),
+    ):
+        for key in found:
+            if key not in known:
+                findings.add((*path, key), "unknown-key", f"there is no key {quoted(key)} here", nearest(key, known))
     cap = parse_quantity(stage["cap"]) if isinstance(stage.get("cap"), str) else None
     if cap is None or cap.suffix != "usd":
         findings.add(at, "unit", "`cap` is no amount in usd", "write `cap: 5000 usd`")
         return ""
     days, restart = stage.get("min_days", 0), stage.get("restart_at", 0)
-    return f"cap: {plain(cap.number)} usd, min_days: {days}, restart_at: {restart}"
+    text = f"cap: {plain(cap.number)} usd, min_days: {days}, restart_at: {restart}"
+    if "promote" in ways:
+        text += f", promote: {{to: {ways['promote'].get('to')}, approvals: {ways['promote'].get('approvals', 0)}}}"
+    if "abort" in ways:
+        text += f", abort: {{to: {ways['abort'].get('to')}, flatten: {ways['abort'].get('flatten', 'no')}}}"
+    return text
 
 
 # section -> what a policy says there, as text
@@ -211,6 +255,7 @@ DECLARED: Mapping[str, Callable[[Policy, str], str]] = {
     "effects": _effects,
     "rule_effects": _rule_effects,
     "episodes": _episode,
+    "checks": _checks,
     "exit": _exit,
     "promotes": _promotes,
     "stages": _stage,
@@ -219,6 +264,7 @@ _READERS: Mapping[str, Callable[[Findings, Key, Policy], str]] = {
     "effects": _read_effects,
     "rule_effects": _read_rule_effects,
     "episodes": _read_episode,
+    "checks": _read_checks,
     "exit": _read_exit,
     "promotes": _read_promotes,
     "stages": _read_stage,
@@ -232,6 +278,7 @@ _EXAMPLES = {
     "effects": "write `effects: {PAUSE: {exposure: 0}}`",
     "rule_effects": "write `rule_effects: {yellow_review: {flag: REVIEW}}`, and every other rule has none",
     "episodes": "write `episodes: {data: {rules: [equity_stale], recovery: 15 minutes}}`",
+    "checks": "write `checks: {HARD: [withdrawals_off], SOFT: [telegram]}`",
     "exit": "write `exit: {KEEP: 0, PAUSE: 30}`",
     "promotes": "write `promotes: [SCALE_UP]`",
     "stages": "write `stages: {1: {cap: 5000 usd, min_days: 14, restart_at: 0}}`",

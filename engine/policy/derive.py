@@ -5,6 +5,7 @@ Facts become whole steps. For every rule with a `for`, the days that count are c
 - A day's truth is the condition's on that day's facts. An unknown day is false if an unknown fact was `young` (A16);
   otherwise the rule's gap decides: it breaks the streak (a promotion's default), holds it (neither counts nor breaks,
   the default of all else: it prolongs but cannot complete), or counts. A day that was never recorded is all unknown.
+- The difference of two facts that a rule compares is a fact of its own, unknown where one of the two is.
 - `for: 4 days`: the true days since the last false one. `for: 3 of 5 days`: the true days among the last five.
 - The present adds nothing, for a day counts when it is complete. It can only break: a streak whose condition is false
   now is 0, and a promotion's `3 of 5` as well. At midnight the present is the day that ends.
@@ -18,13 +19,13 @@ from typing import TYPE_CHECKING
 from engine.clock import DAY_MS, day_start
 from engine.policy.facts import YOUNG, Fact, in_steps
 from engine.policy.interpreter import truth
-from engine.policy.model import All, AnyOf, Not, Snapshot, Unknown
+from engine.policy.model import All, AnyOf, Not, Snapshot, Unknown, compared_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.policy.facts import Facts
-    from engine.policy.model import Condition, Instance, Policy, Truth
+    from engine.policy.model import Condition, FactSpec, Instance, Policy, Truth
 
 # What a day does to a streak: it counts, it breaks, or it does neither.
 _COUNTS, _BREAKS, _HOLDS = 1, -1, 0
@@ -123,7 +124,7 @@ class History:
     def _effects(self, values: Mapping[str, int | None], facts: Facts) -> list[int]:
         bands = self.policy.bands
         return [
-            day_effect(instance, truth(instance.when, values, bands), facts)
+            day_effect(instance, truth(instance.when, values, bands), facts, self.policy.vocabulary.facts)
             for instance in (tally.instance for tally in self._tallies)
         ]
 
@@ -176,14 +177,30 @@ def derive(policy: Policy, now: Facts, days: Sequence[Day], now_ms: int, *, sinc
 def in_all_steps(policy: Policy, facts: Facts) -> dict[str, int | None]:
     """Return each of the policy's facts in whole steps, None where it has no value."""
     specs = policy.vocabulary.facts
-    return {name: in_steps(facts.get(name), specs[name]) for name in policy.facts}
+    return {name: _steps(specs[name], facts, specs) for name in policy.facts}
 
 
-def day_effect(instance: Instance, day_truth: Truth, facts: Mapping[str, Fact]) -> int:
-    """Return what a day of this truth does to the rule's streak: 1 counts, -1 breaks, 0 neither."""
+def _steps(spec: FactSpec, facts: Facts, specs: Mapping[str, FactSpec]) -> int | None:
+    difference = spec.difference
+    if difference is None:
+        return in_steps(facts.get(spec.name), spec)
+    left, right = (in_steps(facts.get(name), specs[name]) for name in (difference.left, difference.right))
+    if left is None or right is None:
+        return None
+    return left * difference.left_scale - right * difference.right_scale
+
+
+def day_effect(
+    instance: Instance, day_truth: Truth, facts: Mapping[str, Fact], specs: Mapping[str, FactSpec] | None = None
+) -> int:
+    """Return what a day of this truth does to the rule's streak: 1 counts, -1 breaks, 0 neither.
+
+    `specs` tell which facts stand behind the difference of two.
+    """
     if day_truth is not None:
         return _COUNTS if day_truth else _BREAKS
-    if any(fact in facts and facts[fact].status == YOUNG for fact in _compared(instance.when)):
+    read = [name for fact in _compared(instance.when) for name in compared_facts(fact, specs or {})]
+    if any(name in facts and facts[name].status == YOUNG for name in read):
         return _BREAKS
     return _IN_A_GAP[instance.rule.gap]
 

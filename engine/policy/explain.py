@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.policy.interpreter import compare, fires, truth
@@ -158,6 +158,8 @@ class _Teller:
                 return [self._compared(band.green if colour == "green" else band.red, asked=asked)]
             case Not(part):
                 return self._leaves(part, asked=not asked)
+            case AnyOf((one, Unknown(fact))) if asked and _fact_of(one) == fact:
+                return [self._or_unknown(leaf, fact) for leaf in self._leaves(one, asked=True)]
             case All(parts) | AnyOf(parts):
                 return [leaf for part in parts for leaf in self._leaves(part, asked=asked)]
 
@@ -172,9 +174,15 @@ class _Teller:
         margin = None if value is None or spec.choices else digits(spec, abs(value - edge.steps))
         held = compare(value, edge.operator, edge.steps)
         truth_here = None if held is None else held == asked
-        told = self._leaf(edge.fact, f"{operator} {threshold}", truth_here, margin)
+        left = edge.fact if spec.difference is None else spec.difference.left
+        told = self._leaf(left, f"{operator} {threshold}", truth_here, margin)
         self._told[id(edge), asked] = told
         return told
+
+    def _or_unknown(self, leaf: Leaf, fact: str) -> Leaf:
+        """Return a comparison that an unknown fact satisfies as well: what `unless` unfolds to."""
+        known = self._values[fact] is not None
+        return replace(leaf, test=f"{leaf.test} or unknown", truth=leaf.truth if known else "TRUE")
 
     def _leaf(self, fact: str, test: str, held: Truth, margin: str | None) -> Leaf:
         spec = self._facts[fact]
@@ -185,3 +193,10 @@ class _Teller:
             spec, steps = self._facts[fact], self._values[fact]
             self._texts[fact] = None if steps is None else spec.choices[steps] if spec.choices else digits(spec, steps)
         return self._texts[fact]
+
+
+def _fact_of(condition: Condition) -> str:
+    """Return the fact of a comparison or band, also of a negated one; empty for anything else."""
+    if isinstance(condition, Not):
+        return _fact_of(condition.part)
+    return condition.fact if isinstance(condition, Compare | BandIs) else ""

@@ -60,12 +60,13 @@ def validated(fact: Fact, spec: FactSpec, now_ms: int) -> Fact:
 def validated_all(facts: Iterable[Fact], vocabulary: Vocabulary, now_ms: int) -> dict[str, Fact]:
     """Return every fact of the vocabulary, in its order: validated, or ``missing`` where none was posted.
 
-    Facts that the vocabulary does not know are left out: no rule can read them.
+    Facts that the vocabulary does not know are left out: no rule can read them. Differences are never posted.
     """
     posted = {fact.name: fact for fact in facts}
     return {
         name: validated(posted[name], spec, now_ms) if name in posted else Fact(name, None, MISSING, now_ms)
         for name, spec in vocabulary.facts.items()
+        if spec.difference is None
     }
 
 

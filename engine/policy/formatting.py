@@ -23,7 +23,7 @@ from engine.policy.yaml_layout import OTHERS, laid_out
 from engine.policy.yaml_tree import parse_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from engine.documents import Document, Key
@@ -35,6 +35,9 @@ ANY = "*"
 _ODD_BREAK = re.compile("[\x85\u2028\u2029]")
 _NEWLINE = re.compile("\r\n?")
 _ALWAYS_QUOTED = re.compile(r"[<>=!≥≤≠]|x\d|[-+]\d")
+_RULE_DEPTH = 2  # rules and stages are named two keys deep
+_WAYS = {"promote": "all", "abort": "any"}  # out of a stage, and what joins their conditions
+_LABELLED = ("min_days", "to", "flatten", *_WAYS)
 _ID = re.compile(r"\b[RA][0-9]{2,3}\b")
 
 
@@ -74,6 +77,21 @@ class Habits:
         return path in self.alignment
 
 
+RULE = (
+    "enabled",
+    "severity",
+    "outcome",
+    "each",
+    "when",
+    "unless",
+    "for",
+    "gap",
+    "episode",
+    "effects",
+    OTHERS,
+    "because",
+    "cure",
+)
 KINDS = (
     Habits("bundle", ("bundle",)),
     Habits(
@@ -85,7 +103,7 @@ KINDS = (
         "policy",
         ("policy",),
         orders={
-            ("rules", ANY): ("outcome", "each", "when", "for", "gap", "episode", "effects", OTHERS, "because"),
+            ("rules", ANY): RULE,
             ("bands", ANY): ("green", "red"),
             ("parameters", ANY): ("value", "range", "about"),
         },
@@ -126,6 +144,22 @@ class Formatted:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ no newline at the end\n" for line in lines)
 
 
+class _Ids:
+    """The entries on whose lines the loader reads ids: rules, and the ways out of a stage with their conditions."""
+
+    def is_labelled(self, path: Key) -> bool:
+        """Return whether ids are read on the line of the entry at `path`."""
+        depth = len(path)
+        if path[0] == "rules":
+            return depth == _RULE_DEPTH
+        return path[0] == "stages" and depth > _RULE_DEPTH and (path[-1] in _LABELLED or path[-2] in _WAYS.values())
+
+    def spoken_for(self, path: Key) -> Key | None:
+        """Return the way out that a condition belongs to: its ids are those of all its conditions."""
+        is_inside = path[0] == "stages" and len(path) > _RULE_DEPTH + 1 and path[_RULE_DEPTH] in _WAYS
+        return path[: _RULE_DEPTH + 1] if is_inside else None
+
+
 def format_file(path: Path) -> Formatted:
     """Return the layout of a file; the file is left alone.
 
@@ -150,7 +184,7 @@ def formatted(document: Document) -> Formatted:
         raise PolicyError(Problem("line-break", where, problem, "take it out"))
     text = _NEWLINE.sub("\n", document.text)
     source = parse_document(text.encode(), document.name, error=PolicyError)
-    after = laid_out(parse_tree(source, _is_rule), habits)
+    after = laid_out(parse_tree(source, _Ids()), habits)
     _check_meaning(source, after, habits)
     is_changed = hashlib.sha256(after.encode()).hexdigest() != document.sha256
     return Formatted(document.name, habits.kind, document.text, after, is_changed)
@@ -179,11 +213,34 @@ def _check_meaning(before: Document, after: str, habits: Habits) -> None:
     raise PolicyError(Problem("layout", before.name, problem, "the file is left as it is; write it in a simpler way"))
 
 
-def _meaning(document: Document, habits: Habits) -> tuple[str, dict[str, list[str]]]:
-    """Return the values in their order, and the ids that the comments give to rules."""
-    rules = document.data.get("rules")
-    ids = {name: _ID.findall(document.comment(("rules", name))) for name in rules} if isinstance(rules, dict) else {}
+def _meaning(document: Document, habits: Habits) -> tuple[str, dict[str, set[str]]]:
+    """Return the values in their order, and the ids that the comments give to rules and to the ways out of stages."""
+    ids = {f"{path}": _ids(document, lines) for path, lines in _read_lines(document.data).items()}
     return json.dumps(_in_order(document.data, (), habits)), ids
+
+
+def _ids(document: Document, lines: Iterable[Key]) -> set[str]:
+    return {found for line in lines for found in _ID.findall(document.comment(line))}
+
+
+def _read_lines(data: Any) -> dict[Key, list[Key]]:
+    """Return what has ids, and the entries on whose lines they are read."""
+    lines: dict[Key, list[Key]] = {("rules", name): [("rules", name)] for name in _mapping(data, "rules")}
+    for number, stage in _mapping(data, "stages").items():
+        path: Key = ("stages", number)
+        for way, join in _WAYS.items():
+            conditions = _mapping(stage, way).get(join)
+            items = [
+                (*path, way, join, index) for index in range(len(conditions) if isinstance(conditions, list) else 0)
+            ]
+            around = [(*path, "min_days"), (*path, way), (*path, way, "to"), (*path, way, "flatten")]
+            lines |= {item: [item, *around] for item in [(*path, way), *items]}
+    return lines
+
+
+def _mapping(data: Any, key: str) -> dict[str, Any]:
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _in_order(value: Any, path: Key, habits: Habits) -> Any:
@@ -193,10 +250,6 @@ def _in_order(value: Any, path: Key, habits: Habits) -> Any:
         return value
     keys = sorted(value) if habits.order(path) else value
     return {key: _in_order(value[key], (*path, key), habits) for key in keys}
-
-
-def _is_rule(path: Key) -> bool:
-    return len(path) == 2 and path[0] == "rules"  # noqa: PLR2004 - a rule stands two keys deep
 
 
 def _matches(path: Key, pattern: Key) -> bool:

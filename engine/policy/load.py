@@ -11,6 +11,7 @@ from engine.documents import parse_document, read_document
 from engine.errors import PolicyError
 from engine.policy.conditions import RESERVED
 from engine.policy.model import FLAG, ONE_OF, UNITS, FactSpec, Vocabulary
+from engine.policy.parameters import read_parameters
 from engine.policy.quantity import MAX_STEPS, duration_ms, nearest, quoted
 from engine.policy.rulebook import read_policy
 from engine.policy.schema import VOCABULARY, Findings, check_shape
@@ -63,9 +64,11 @@ def _vocabulary(document: Document) -> Vocabulary:
             spec = _fact(findings, name)
             if spec is not None:
                 facts[name] = spec
+    parameters, _ = read_parameters(findings)
     if findings.problems:
         raise PolicyError(findings.in_order())
-    return Vocabulary(document.data["vocabulary"], facts, document.sha256, document.name, document.text)
+    name = document.data["vocabulary"]
+    return Vocabulary(name, facts, document.sha256, document.name, document.text, parameters)
 
 
 def _fact(findings: Findings, name: str) -> FactSpec | None:

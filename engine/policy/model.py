@@ -24,7 +24,21 @@ Worse = Literal["higher", "lower", "neither"]
 
 ONE_OF = "one of"
 FLAG = "flag"
-UNITS = ("ratio", "percent", "multiple", "usd", "bps", "minutes", "days", "count", FLAG, ONE_OF)
+UNITS = ("ratio", "percent", "multiple", "usd", "bps", "minutes", "days", "count", "ms", FLAG, ONE_OF)
+
+HARD, SOFT = "HARD", "SOFT"
+PROMOTE, ABORT = "PROMOTE", "ABORT"  # the outcomes of a stage policy
+STAGE, DAYS_IN_STAGE = "stage", "days_in_stage"  # the facts that every stage reads
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`left` − `right` in common steps: each one's steps times its scale. Unknown where one of the two is."""
+
+    left: str
+    right: str
+    left_scale: int = 1
+    right_scale: int = 1
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ class FactSpec:
         max_age_ms: a value older than this is stale.
         source: where it comes from, in words.
         choices: the words of a `one of` or a `flag`; the value is the index of the word.
+        difference: the two facts whose difference this is, where no one posts it: a comparison of facts needs it.
     """
 
     name: str
@@ -54,6 +69,7 @@ class FactSpec:
     max_age_ms: int
     source: str
     choices: tuple[str, ...] = ()
+    difference: Difference | None = None
 
     @cached_property
     def lowest(self) -> float:
@@ -93,6 +109,7 @@ class Vocabulary:
         sha256: of the file.
         source: the file, as the user named it.
         text: the file's whole text, for the record.
+        parameters: thresholds that several policies share, by name.
     """
 
     name: str
@@ -100,6 +117,7 @@ class Vocabulary:
     sha256: str
     source: str
     text: str = field(repr=False, default="")
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +209,10 @@ class Rule:
         because: the reason in words.
         refs: the ids of requirements and resolutions it implements, from the comment on its line.
         where: file:line:column.
+        unless: the condition as written with `unless`, of which `when` is the expansion; None with `when`.
+        severity: ``HARD`` or ``SOFT`` where the rule is a check; else empty.
+        cure: what a person does about it; may be empty.
+        enabled: a rule that is not is read and shown, but never fires.
     """
 
     name: str
@@ -204,6 +226,10 @@ class Rule:
     because: str
     refs: tuple[str, ...]
     where: str = field(compare=False, default="")
+    unless: Condition | None = field(compare=False, default=None)
+    severity: str = ""
+    cure: str = ""
+    enabled: bool = True
 
 
 @dataclass(frozen=True)
@@ -260,13 +286,34 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """What leads up from a stage: where to, how many people must agree, and the rule that asks for it."""
+
+    to: int
+    approvals: int
+    rule: str
+
+
+@dataclass(frozen=True)
+class Abort:
+    """What ends a stage: where to, whether the book is flattened, and the rules of which any one is enough."""
+
+    to: int
+    flatten: bool
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Stage:
-    """One stage of the rollout: its cap, the least days in it, and where a restart out of it leads."""
+    """One stage of the rollout: its cap, the least days in it, where a restart out of it leads, and the ways out."""
 
     number: int
     cap_usd: Decimal
     min_days: int
     restart_at: int
+    title: str = ""
+    promote: Promotion | None = None
+    abort: Abort | None = None
 
 
 @dataclass(frozen=True)
@@ -315,7 +362,9 @@ class Policy:
     def facts(self) -> tuple[str, ...]:
         """The facts that its rules and bands read, in the vocabulary's order."""
         read = {fact for instance in self.instances for fact in facts_of(instance.when)} | set(self.bands)
-        return tuple(name for name in self.vocabulary.facts if name in read)
+        specs = self.vocabulary.facts
+        read |= {fact for name in read for fact in compared_facts(name, specs)}
+        return tuple(name for name in specs if name in read)
 
     @cached_property
     def timed(self) -> tuple[Instance, ...]:
@@ -353,6 +402,12 @@ def facts_of(condition: Condition) -> tuple[str, ...]:
     if isinstance(condition, Not):
         return facts_of(condition.part)
     return (condition.fact,) if condition.fact else ()
+
+
+def compared_facts(name: str, specs: Mapping[str, FactSpec]) -> tuple[str, ...]:
+    """Return the posted facts behind a fact: itself, or the two whose difference it is."""
+    difference = specs[name].difference if name in specs else None
+    return (name,) if difference is None else (difference.left, difference.right)
 
 
 def in_band(condition: Condition, fact: str) -> Condition:

@@ -79,26 +79,6 @@ def mutants(policy: Policy) -> Iterator[Mutant]:
         yield Mutant(after, kind, where, change)
 
 
-def with_rule(policy: Policy, name: str, rule: Rule | None) -> Policy:
-    """Return the policy with another rule under `name`, or without it."""
-    changed_rules = {**policy.rules, name: rule}
-    rules = {one: kept for one, kept in changed_rules.items() if kept is not None}
-    return with_rules(policy, rules)
-
-
-def with_rules(policy: Policy, rules: Mapping[str, Rule]) -> Policy:
-    """Return the policy with other rules, and the instances they stand for."""
-    instances = tuple(one for rule in rules.values() for one in instances_of(rule, policy.bands))
-    return replace(policy, rules=rules, instances=instances)
-
-
-def instances_of(rule: Rule, bands: Mapping[str, Band]) -> list[Instance]:
-    """Return what a rule stands for: itself, or one instance a band."""
-    if not rule.each_band:
-        return [Instance(rule.name, rule, "", rule.when)]
-    return [Instance(f"{rule.name}[{fact}]", rule, fact, in_band(rule.when, fact)) for fact in bands]
-
-
 def _of_rule(policy: Policy, rule: Rule) -> Iterator[Mutant]:
     where = f"rules.{rule.name}"
     for kind, change, after in (("rule removed", f"`{rule.name}` removed", None), *_altered_rules(policy, rule)):

@@ -29,6 +29,7 @@ _SUFFIXES: dict[str, dict[str, int]] = {
     "minutes": _MINUTES,
     "days": {"day": 1, "days": 1},
     "count": {"": 1},
+    "ms": {"ms": 1},
 }
 _IN_WORDS = {
     "ratio": "a plain ratio",
@@ -39,8 +40,17 @@ _IN_WORDS = {
     "minutes": "a time",
     "days": "in days",
     "count": "a count",
+    "ms": "in ms",
 }
-_SHOWN = {"percent": "%", "multiple": "x", "usd": " usd", "bps": " bps", "minutes": " minutes", "days": " days"}
+_SHOWN = {
+    "percent": "%",
+    "multiple": "x",
+    "usd": " usd",
+    "bps": " bps",
+    "minutes": " minutes",
+    "days": " days",
+    "ms": " ms",
+}
 _TIMES_MS = {"minute": MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
 _TIME = re.compile(r"([1-9][0-9]{0,5}) (minute|hour|day)s?")
 _TRUNCATED = 60

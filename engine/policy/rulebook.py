@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import PolicyError
 from engine.policy.conditions import ConditionReader
 from engine.policy.effects import KEYS, Effects, parse_effects
-from engine.policy.model import Band, Instance, Parameter, Policy, Rule, Span, Stage, facts_of, in_band
-from engine.policy.quantity import nearest, parse_quantity, plain, quoted, shown
+from engine.policy.expansion import instances_of, not_true
+from engine.policy.model import Band, Policy, Rule, Span, facts_of, in_band
+from engine.policy.parameters import as_text, read_parameters
+from engine.policy.quantity import nearest, quoted, shown
 from engine.policy.regions import colour_region, intersection
 from engine.policy.schema import POLICY, Findings, check_shape
+from engine.policy.stagebook import StageReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from engine.documents import Document, Key
-    from engine.policy.model import Condition, FactSpec, Gap, Vocabulary
+    from engine.policy.model import Condition, FactSpec, Gap, Instance, Vocabulary
 
 MAX_DAYS = 366
 
 _REF = re.compile(r"\b[RA][0-9]{2,3}\b")
 _SPAN = re.compile(r"([1-9][0-9]{0,3})(?: of ([1-9][0-9]{0,3}))? days?")
+_NO = "no"
 _RESERVED_EXITS = {1: "the command failed", 2: "the command was called wrongly"}
 
 
@@ -53,21 +55,25 @@ class _PolicyReader:
             raise PolicyError(self.findings.in_order())
         self.outcomes = self._outcomes()
         self.promotes = self._promotes()
-        self.unsound: set[str] = set()
-        self.parameters = self._parameters()
-        self.conditions = ConditionReader(self.findings, vocabulary.facts, self.parameters, self.unsound)
+        self.parameters, self.unsound = read_parameters(self.findings)
+        self._shared_names()
+        known = {**vocabulary.parameters, **self.parameters}
+        self.conditions = ConditionReader(self.findings, vocabulary.facts, known, self.unsound)
         self.conditions.bands = self._bands()
 
     def policy(self) -> Policy:
         """Return the policy; worth nothing where there are findings."""
         otherwise = self._otherwise()
-        rules, instances = self._rules()
+        stage_reader = StageReader(self.findings, self.conditions, self.outcomes)
+        stages = stage_reader.read()
+        rules = {**self._rules(), **stage_reader.rules}
+        instances = tuple(one for rule in rules.values() for one in instances_of(rule, self.conditions.bands))
         self._check_use(instances, otherwise)
         text = self.findings.value
         return Policy(
             name=text("policy") or "",
             title=text("title") or "",
-            vocabulary=self.vocabulary,
+            vocabulary=self._whole_vocabulary(),
             outcomes=self.outcomes,
             otherwise=otherwise,
             promotes=self.promotes,
@@ -78,11 +84,17 @@ class _PolicyReader:
             effects=self._all_effects(),
             episodes=self._episodes(),
             exit_codes=self._exit_codes(),
-            stages=self._stages(),
+            stages=stages,
             sha256=self.document.sha256,
             source=self.document.name,
             text=self.document.text,
         )
+
+    def _whole_vocabulary(self) -> Vocabulary:
+        """Return the vocabulary with the differences that comparisons of two facts read."""
+        if len(self.conditions.facts) == len(self.vocabulary.facts):
+            return self.vocabulary
+        return replace(self.vocabulary, facts=self.conditions.facts)
 
     def _names(self, *path: str) -> list[str]:
         """Return the sound keys of the mapping at `path`."""
@@ -106,11 +118,16 @@ class _PolicyReader:
         if name is not None:
             self._check_outcome(("otherwise",), name)
         for key in ("outcomes", "otherwise", "effects", "exit"):
-            if key not in self.document.data and "rules" in self.document.data:
+            if key not in self.document.data and self._has_rules():
                 self.findings.add((), "missing", f"`{key}` is missing: a policy with rules needs it")
         if not {"rules", "stages"} & set(self.document.data):
             self.findings.add((), "missing", "there are neither `rules` nor `stages`")
         return name or ""
+
+    def _has_rules(self) -> bool:
+        stages = self.findings.value("stages") or {}
+        ways = (way for name in stages for way in ("promote", "abort") if self.findings.sound("stages", name, way))
+        return "rules" in self.document.data or any(ways)
 
     def _check_outcome(self, path: Key, name: Any, *, key: bool = False) -> None:
         unread = {path[0] for path in self.findings.broken}
@@ -119,34 +136,12 @@ class _PolicyReader:
                 path, "unknown-outcome", f"there is no outcome {quoted(name)}", nearest(name, self.outcomes), key=key
             )
 
-    def _parameters(self) -> dict[str, Parameter]:
-        parameters = {}
-        for name in self.findings.value("parameters") or {}:
-            path = ("parameters", name)
-            value, ends = self.findings.value(*path, "value"), self.findings.value(*path, "range")
-            if value is None or ends is None or not all(self.findings.sound(*path, "range", end) for end in (0, 1)):
-                self.unsound.add(name)
-                continue
-            texts = [_as_text(item) for item in (value, *ends)]
-            quantities = [parse_quantity(text) for text in texts]
-            places = [(*path, "value"), (*path, "range", 0), (*path, "range", 1)]
-            for place, text, quantity in zip(places, texts, quantities, strict=True):
-                if quantity is None:
-                    self.findings.add(
-                        place, "threshold", f"{quoted(text)} is not a number", "write digits, without an exponent"
-                    )
-            sound = [quantity for quantity in quantities if quantity]
-            if len(sound) < len(quantities):
-                self.unsound.add(name)
-            elif len({quantity.suffix for quantity in sound}) > 1:
-                problem = f"the value and the range of `{name}` have different units"
-                self.findings.add(path, "unit", problem, key=True)
-                self.unsound.add(name)
-            elif not sound[1].number <= sound[0].number <= sound[2].number:
-                problem = f"{quoted(texts[0])} is outside the range {texts[1]} to {texts[2]} of `{name}`"
-                self.findings.add(places[0], "range", problem)
-            parameters[name] = Parameter(name, texts[0], texts[1], texts[2], self.findings.value(*path, "about") or "")
-        return parameters
+    def _shared_names(self) -> None:
+        """Report parameters that the vocabulary has as well: one name, one number."""
+        for name in self.parameters:
+            if name in self.vocabulary.parameters:
+                problem = f"`{name}` is a parameter of the vocabulary"
+                self.findings.add(("parameters", name), "duplicate", problem, "call it otherwise", key=True)
 
     def _bands(self) -> dict[str, Band]:
         bands = {}
@@ -186,9 +181,8 @@ class _PolicyReader:
                 help_ = "values beyond would be yellow; compare with < <= > or >="
                 self.findings.add((*path, colour), "band-gap", problem, help_)
 
-    def _rules(self) -> tuple[dict[str, Rule], tuple[Instance, ...]]:
+    def _rules(self) -> dict[str, Rule]:
         rules: dict[str, Rule] = {}
-        instances: list[Instance] = []
         seen: dict[Any, str] = {}
         for name in self._names("rules"):
             rule = self._rule(name)
@@ -200,8 +194,7 @@ class _PolicyReader:
                 problem = f"`{name}` says the same as `{seen[same]}`"
                 self.findings.add(("rules", name), "duplicate-rule", problem, "keep one of the two", key=True)
             seen.setdefault(same, name)
-            instances += _instances(rule, self.conditions.bands)
-        return rules, tuple(instances)
+        return rules
 
     def _rule(self, name: str) -> Rule | None:
         path = ("rules", name)
@@ -209,9 +202,7 @@ class _PolicyReader:
         outcome = value(*path, "outcome")
         self._check_outcome((*path, "outcome"), outcome)
         each_band = self.document.data["rules"][name].get("each") is not None
-        when = (
-            self.conditions.read((*path, "when"), each_band=each_band) if self.findings.sound(*path, "when") else None
-        )
+        when, unless = self._condition(path, each_band=each_band)
         if each_band and when and not _reads_band(when):
             self.findings.add((*path, "each"), "each", "the condition does not read `band`", "write `{band: yellow}`")
         if each_band and not self.conditions.bands:
@@ -239,7 +230,32 @@ class _PolicyReader:
             because=value(*path, "because") or "",
             refs=tuple(dict.fromkeys(_REF.findall(self.document.comment(path)))),
             where=self.document.where(path, key=True),
+            unless=unless,
+            severity=value(*path, "severity") or "",
+            cure=value(*path, "cure") or "",
+            enabled=value(*path, "enabled") != _NO,
         )
+
+    def _condition(self, path: Key, *, each_band: bool) -> tuple[Condition | None, Condition | None]:
+        """Return the condition that the engines read, and the one written with `unless`, if it was."""
+        written = self.document.data["rules"][path[1]]
+        given = [key for key in ("when", "unless") if key in written]
+        if not given:
+            self.findings.add(path, "missing", "`when` is missing", key=True)
+        if len(given) > 1:
+            problem = "a rule has `when` or `unless`, not both"
+            self.findings.add((*path, "unless"), "two-keys", problem, "join the two with `all` under `when`", key=True)
+        if given == ["unless"] and each_band:
+            problem = "`unless` does not go with `each`"
+            self.findings.add(
+                (*path, "unless"), "each", problem, "write `when`, with `not` where it is needed", key=True
+            )
+            return None, None
+        key = given[0] if given else "when"
+        read = self.conditions.read((*path, key), each_band=each_band) if self.findings.sound(*path, key) else None
+        if key == "unless" and read is not None:
+            return not_true(read), read
+        return read, None
 
     def _span(self, path: Key) -> Span | None:
         text = self.findings.value(*path, "for")
@@ -278,7 +294,7 @@ class _PolicyReader:
         for key, help_ in mistakes:
             if key in KEYS:
                 self.findings.add(
-                    (*path, key), "effect", f"{quoted(_as_text(values[key]))} is no value of `{key}`", help_
+                    (*path, key), "effect", f"{quoted(as_text(values[key]))} is no value of `{key}`", help_
                 )
             else:
                 self.findings.add(
@@ -321,42 +337,6 @@ class _PolicyReader:
                 self.findings.add(("exit", name), "exit-code", f"{code} stands for two outcomes", "give each its own")
         return codes
 
-    def _stages(self) -> dict[int, Stage]:
-        stages: dict[int, Stage] = {}
-        names = self._names("stages")
-        for name in names:
-            path = ("stages", name)
-            cap, days, restart = (self.findings.value(*path, key) for key in ("cap", "min_days", "restart_at"))
-            quantity = parse_quantity(cap) if cap is not None else None
-            if cap is not None and (quantity is None or quantity.suffix != "usd" or quantity.number < 0):
-                self.findings.add((*path, "cap"), "unit", f"{quoted(cap)} is no amount in usd", "write `5000 usd`")
-            if restart is None and int(name) > 0 and "restart_at" not in self.findings.document.data["stages"][name]:
-                self.findings.add(
-                    path, "missing", "`restart_at` is missing", "a restart leads to a lower stage", key=True
-                )
-            if restart is not None and not (str(restart) in names and restart < max(1, int(name))):
-                self.findings.add(
-                    (*path, "restart_at"), "stage", f"a restart out of stage {name} cannot lead to {restart}"
-                )
-            stages[int(name)] = Stage(int(name), quantity.number if quantity else Decimal(0), days or 0, restart or 0)
-        if names and sorted(stages) != list(range(len(names))):
-            self.findings.add(("stages",), "stage", "the stages are not numbered 0, 1, 2, …", key=True)
-        return stages
-
-
-def _instances(rule: Rule, bands: Mapping[str, Band]) -> list[Instance]:
-    if not rule.each_band:
-        return [Instance(rule.name, rule, "", rule.when)]
-    return [Instance(f"{rule.name}[{fact}]", rule, fact, in_band(rule.when, fact)) for fact in bands]
-
 
 def _reads_band(condition: Condition) -> bool:
     return in_band(condition, "?") != condition and "?" in facts_of(in_band(condition, "?"))
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    if isinstance(value, float):
-        return plain(Decimal(repr(value)))
-    return str(cast("object", value))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cerberus import Validator
 
 from engine.errors import Problem
+from engine.policy.model import HARD, SOFT
 from engine.policy.quantity import nearest, quoted
 
 if TYPE_CHECKING:
@@ -21,11 +22,32 @@ OUTCOME = r"[A-Z][A-Z0-9_]{0,59}"
 SHA256 = r"[0-9a-f]{64}"
 
 _TEXT = {"type": "string", "required": True, "minlength": 1}
-_ANY_MAPPING = {"type": "dict", "required": True}
 _NAMES = {"type": "string", "regex": NAME}
+
+_WORD = {"type": "string", "minlength": 1}
+_YES_OR_NO = {"type": "string", "allowed": ["yes", "no"]}
+_STAGE = {"type": "integer", "required": True, "min": 0, "max": 99}
+_CONDITIONS = {"type": "list", "required": True, "minlength": 1}
+_PARAMETERS = {
+    "type": "dict",
+    "keysrules": _NAMES,
+    "valuesrules": {
+        "type": "dict",
+        "schema": {
+            "value": {"type": ["string", "number"], "required": True},
+            "range": {
+                "type": "list",
+                "required": True,
+                "items": [{"type": ["string", "number"]}, {"type": ["string", "number"]}],
+            },
+            "about": _TEXT,
+        },
+    },
+}
 
 VOCABULARY: dict[str, Any] = {
     "vocabulary": _TEXT,
+    "parameters": _PARAMETERS,
     "facts": {
         "type": "dict",
         "required": True,
@@ -52,22 +74,7 @@ POLICY: dict[str, Any] = {
     "outcomes": {"type": "list", "minlength": 1, "schema": {"type": "string", "regex": OUTCOME}},
     "otherwise": {"type": "string"},
     "promotes": {"type": "list", "schema": {"type": "string"}},
-    "parameters": {
-        "type": "dict",
-        "keysrules": _NAMES,
-        "valuesrules": {
-            "type": "dict",
-            "schema": {
-                "value": {"type": ["string", "number"], "required": True},
-                "range": {
-                    "type": "list",
-                    "required": True,
-                    "items": [{"type": ["string", "number"]}, {"type": ["string", "number"]}],
-                },
-                "about": _TEXT,
-            },
-        },
-    },
+    "parameters": _PARAMETERS,
     "bands": {
         "type": "dict",
         "keysrules": {"type": "string"},
@@ -80,14 +87,18 @@ POLICY: dict[str, Any] = {
         "valuesrules": {
             "type": "dict",
             "schema": {
+                "enabled": _YES_OR_NO,
+                "severity": {"type": "string", "allowed": [HARD, SOFT]},
                 "outcome": _TEXT,
                 "each": {"type": "string", "allowed": ["band"]},
-                "when": _ANY_MAPPING,
+                "when": {"type": "dict"},
+                "unless": {"type": "dict"},
                 "for": _TEXT | {"required": False},
                 "gap": {"type": "string", "allowed": ["breaks", "holds", "counts"]},
                 "effects": {"type": "dict"},
                 "episode": {"type": "string"},
                 "because": _TEXT,
+                "cure": _WORD,
             },
         },
     },
@@ -101,9 +112,22 @@ POLICY: dict[str, Any] = {
         "valuesrules": {
             "type": "dict",
             "schema": {
+                "title": _WORD,
                 "cap": _TEXT,
                 "min_days": {"type": "integer", "required": True, "min": 0, "max": 3660},
                 "restart_at": {"type": "integer", "min": 0, "max": 99},
+                "promote": {
+                    "type": "dict",
+                    "schema": {
+                        "to": _STAGE,
+                        "approvals": {"type": "integer", "min": 0, "max": 99},
+                        "all": _CONDITIONS,
+                    },
+                },
+                "abort": {
+                    "type": "dict",
+                    "schema": {"to": _STAGE, "flatten": _YES_OR_NO, "any": _CONDITIONS},
+                },
             },
         },
     },

@@ -13,6 +13,7 @@ from engine.policy.declared import declared_text
 from engine.policy.derive import Day, History
 from engine.policy.facts import validated_all
 from engine.policy.interpreter import evaluate, outcome_of
+from engine.policy.variants import switched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -131,14 +132,18 @@ def run_suite(
     suite: Suite, policies: Mapping[str, Policy], *, engines: Engines = "interpreter"
 ) -> Iterator[CaseResult]:
     """Run tests that were loaded, in order."""
-    production = {name: _engine(policy, engines) for name, policy in policies.items()}
+    production: dict[tuple[str, frozenset[str]], Engine | None] = {}
     for case in suite.cases:
-        yield run_case(policies[case.policy], case, production[case.policy])
+        key = (case.policy, case.switched_on)
+        if key not in production:
+            production[key] = _engine(switched(policies[case.policy], case.switched_on), engines)
+        yield run_case(policies[case.policy], case, production[key])
 
 
 def run_case(policy: Policy, case: Case, engine: Engine | None = None) -> CaseResult:
-    """Run one test; with `engine`, both engines decide each day."""
+    """Run one test; with `engine`, of the policy as the test has it switched, both engines decide each day."""
     started_s = elapsed_s()
+    policy = switched(policy, case.switched_on)
     played = tuple(play(policy, case))
     decisions = [_decided(policy, day.snapshot, engine) for day in played]
     failures = [failure for day, one in enumerate(decisions) for failure in _failures(case, day, one)]

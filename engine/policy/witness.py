@@ -8,8 +8,10 @@ from heapq import merge
 from typing import TYPE_CHECKING
 
 from engine.policy.cases import Case
+from engine.policy.derive import day_effect
 from engine.policy.equivalence import may_fire
 from engine.policy.facts import YOUNG
+from engine.policy.interpreter import truth
 from engine.policy.points import UndecidedError, joined
 from engine.policy.series import Entry, shortened
 from engine.policy.testing import run_case
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from engine.policy.equivalence import Comparison, Pair
-    from engine.policy.model import Instance, Policy, Truth
+    from engine.policy.model import Instance, Policy, Span, Truth
     from engine.policy.points import Expression, Point
     from engine.policy.testing import CaseResult
 
-MAX_HISTORIES = 4_000
+MAX_HISTORIES = 500
 
 Day = dict[str, Entry]
 
@@ -160,16 +162,43 @@ def _of_pair(comparison: Comparison, pair: Pair) -> Iterator[list[Day]]:
         different = _sought(comparison, lambda truths: (truths[0] is True) != (truths[1] is True), *both)
         yield from _repeated([different], 1)
         return
-    letters: list[Day | None] = [_sought(comparison, lambda truths: truths[0] != truths[1], *both)]
-    letters += [_sought(comparison, _all(truth), *both) for truth in (True, False, None)]
-    letters += [
-        {name: Entry(None, YOUNG) if entry.steps is None else entry for name, entry in (letters[-1] or {}).items()}
-    ]
-    yield from _patterns([letter for letter in letters if letter], longest)
+    found = [_sought(comparison, lambda truths: truths[0] != truths[1], *both)]
+    found += [_sought(comparison, _all(asked), *both) for asked in (True, False, None)]
+    young = {name: Entry(None, YOUNG) if entry.steps is None else entry for name, entry in (found[-1] or {}).items()}
+    letters = [letter for letter in (*found, young) if letter]
+    policies = (comparison.policy, comparison.mutant.policy)
+    effects = [[_effect(policy, one, letter) for letter in letters] for policy, one in zip(policies, pair, strict=True)]
+    for numbers in _numbers(len(letters), longest):
+        one, other = (
+            _fires([of_letter[number] for number in numbers], rule.span if rule else None)
+            for of_letter, rule in zip(effects, pair, strict=True)
+        )
+        if one != other:
+            yield [letters[number] for number in numbers]
 
 
-def _all(truth: Truth) -> Callable[[tuple[Truth, ...]], bool]:
-    return lambda truths: all(one is truth for one in truths)
+def _effect(policy: Policy, instance: Instance | None, letter: Day) -> int:
+    """Return what a day does to the rule's streak."""
+    if instance is None:
+        return -1
+    specs = policy.vocabulary.facts
+    facts = {name: entry.posted(specs[name], 0) for name, entry in letter.items()}
+    values = {name: letter[name].steps if name in letter else None for name in specs}
+    return day_effect(instance, truth(instance.when, values, policy.bands), facts)
+
+
+def _fires(effects: Sequence[int], span: Span | None) -> bool:
+    """Return whether a rule may fire on the last of some days: a guess, which the real machinery then checks."""
+    if span is None or effects[-1] < 0:
+        return span is None and effects[-1] > 0
+    days = 0
+    for effect in effects[-span.of :] if span.of else effects:
+        days = 0 if effect < 0 and span.of is None else days + (effect > 0)
+    return days >= span.days
+
+
+def _all(asked: Truth) -> Callable[[tuple[Truth, ...]], bool]:
+    return lambda truths: all(one is asked for one in truths)
 
 
 def _true(truths: tuple[Truth, ...]) -> bool:
@@ -220,6 +249,11 @@ def _repeated(days: Iterable[Day | None], longest: int) -> Iterator[list[Day]]:
 
 
 def _patterns(letters: Sequence[Day], longest: int) -> Iterator[list[Day]]:
+    for numbers in _numbers(len(letters), longest):
+        yield [letters[number] for number in numbers]
+
+
+def _numbers(letters: int, longest: int) -> Iterator[list[int]]:
     """Yield up to three stretches of equal days, of the lengths about which a streak of `longest` days can differ."""
     lengths = sorted({1, 2, longest - 2, longest - 1, longest, longest + 1} - {-1, 0})
     stretches: list[list[tuple[int, int]]] = [[]]
@@ -228,10 +262,10 @@ def _patterns(letters: Sequence[Day], longest: int) -> Iterator[list[Day]]:
         stretches = [
             [*before, (letter, length)]
             for before in stretches
-            for letter in range(len(letters))
+            for letter in range(letters)
             if not before or before[-1][0] != letter
             for length in lengths
         ]
         found += stretches
     for stretch in sorted(found, key=lambda parts: sum(length for _, length in parts)):
-        yield [letters[letter] for letter, length in stretch for _ in range(length)]
+        yield [letter for letter, length in stretch for _ in range(length)]

@@ -128,7 +128,8 @@ class Worker:
         if self._process is None:
             raise EngineFault(self._start_fault)
         deadline_s = elapsed_s() + self._start_limit_s
-        self._send({"shards": self._compiled.shards, "limit_s": self._limit_s}, deadline_s)
+        limits = {"limit_s": self._limit_s, "start_limit_s": self._start_limit_s}
+        self._send({"shards": self._compiled.shards, **limits}, deadline_s)
         answer = self._receive(deadline_s, self._start_limit_s)
         if answer.get("ready") is not True:
             raise EngineFault(str(answer.get("fault") or "the engine did not say that it is ready"))

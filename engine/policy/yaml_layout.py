@@ -136,7 +136,8 @@ class _Writer:
         text = self._one_line(value, indent + len(head))
         if text is not None:
             return [self._first(entry, indent, head.ljust(pad) + text)]
-        return [self._first(entry, indent, head.rstrip()), *self.collection(value, indent + _STEP)]
+        first = self._first(entry, indent, head.rstrip(), is_broken=value.is_flow)
+        return [first, *self.collection(value, indent + _STEP)]
 
     def _item(self, entry: Entry, indent: int) -> list[_Line]:
         value = entry.value
@@ -148,7 +149,7 @@ class _Writer:
         lines = self.collection(value, indent + _STEP)
         at = next(index for index, line in enumerate(lines) if not line.is_remark)
         above, first = [replace(line, indent=indent) for line in lines[:at]], lines[at]
-        own = self._first(entry, indent, f"- {first.text}")
+        own = self._first(entry, indent, f"- {first.text}", is_broken=value.is_flow)
         if not own.comment:
             own = replace(first, indent=indent, text=own.text)
         elif first.comment:
@@ -157,15 +158,15 @@ class _Writer:
 
     def _scalar(self, entry: Entry, indent: int, head: str) -> list[_Line]:
         first, *rest = self._spelled_out(entry.value, indent, len(head))
-        text = f"{head}{first}".rstrip()
-        return [self._first(entry, indent, text), *(_Line(indent + _STEP if line else 0, line) for line in rest)]
+        is_broken = bool(rest) and "\n" not in entry.value.source
+        line = self._first(entry, indent, f"{head}{first}".rstrip(), is_broken=is_broken)
+        return [line, *(_Line(indent + _STEP, text) for text in rest)]
 
-    def _first(self, entry: Entry, indent: int, text: str) -> _Line:
-        """Return the line that an entry begins with, and its comment."""
-        if entry.path in self.tree.beside:
-            comment, column = self.tree.beside[entry.path]
-            return _Line(indent, text, comment, column, entry.path[:-1])
-        return _Line(indent, text, self.tree.shared.get(entry.path, ""))
+    def _first(self, entry: Entry, indent: int, text: str, *, is_broken: bool = False) -> _Line:
+        """Return the line that an entry begins with, and its comment; of a line that was broken, close to what is left."""
+        comment, column = self.tree.beside.get(entry.path, (self.tree.shared.get(entry.path, ""), 0))
+        group = entry.path[:-1] if column and not is_broken else None
+        return _Line(indent, text, comment, column, group)
 
     def _pad(self, node: Node, entries: Sequence[Entry], indent: int) -> int:
         """Return the width of the keys where the values stand in one column, else 0."""
@@ -218,8 +219,8 @@ class _Writer:
 
 
 def _key(entry: Entry) -> str:
-    is_plain = not entry.key_style or is_safe(entry.key, in_flow=True)
-    return entry.key if entry.key and is_plain else in_quotes(entry.key)
+    is_plain = not entry.key_style and entry.key and "\n" not in entry.key
+    return entry.key if is_plain or is_safe(entry.key, in_flow=True) else in_quotes(entry.key)
 
 
 def _columns(lines: Iterable[_Line]) -> Mapping[tuple[Key | None, int], int]:

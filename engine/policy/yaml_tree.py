@@ -14,13 +14,13 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.documents import MAX_DEPTH
 from engine.errors import PolicyError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from ruamel.yaml.nodes import Node as YamlNode
 
@@ -108,6 +108,18 @@ class Tree:
     in_lines: frozenset[Key]
 
 
+class Labels(Protocol):
+    """Which comments mean something to the loader: it reads the ids of requirements there."""
+
+    def is_labelled(self, path: Key) -> bool:
+        """Return whether the comment on the line of the entry at `path` is read."""
+        ...
+
+    def spoken_for(self, path: Key) -> Key | None:
+        """Return the entry around `path` whose comment is read for it as well, if there is one."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Comment:
     start: int
@@ -117,12 +129,12 @@ class _Comment:
     alone: bool
 
 
-def parse_tree(document: Document, labelled: Callable[[Key], bool]) -> Tree:
+def parse_tree(document: Document, labels: Labels) -> Tree:
     """Return the tree of a document that the loader has accepted.
 
     Args:
         document: its lines end in a line feed, and in nothing else.
-        labelled: whether the comment on an entry's line means something to the loader.
+        labels: the comments that stay on the line of their entry, whatever becomes of it.
 
     Raises:
         PolicyError: ruamel.yaml does not read it as the loader does.
@@ -136,10 +148,10 @@ def parse_tree(document: Document, labelled: Callable[[Key], bool]) -> Tree:
         mark = getattr(failure, "problem_mark", None)
         where = f"{document.name}:{mark.line + 1}:{mark.column + 1}" if mark else document.name
         problem = f"not valid YAML: {getattr(failure, 'problem', None) or 'ruamel.yaml cannot read it'}"
-        raise PolicyError(Problem("yaml", where, problem, "write it in a simpler way")) from None
+        raise PolicyError(Problem("yaml", where, problem, "write it in a simpler way, without tabs")) from None
     builder = _Builder(document.text, document.data)
     root = builder.node(composed, ())
-    return _Attacher(document.text, root, builder, labelled).tree()
+    return _Attacher(document.text, root, builder, labels).tree()
 
 
 class _Builder:
@@ -205,7 +217,7 @@ class _Builder:
 class _Attacher:
     """Finds the comments and gives each its place in the tree."""
 
-    def __init__(self, text: str, root: Node, builder: _Builder, labelled: Callable[[Key], bool]) -> None:
+    def __init__(self, text: str, root: Node, builder: _Builder, labels: Labels) -> None:
         self.text = text
         self.root = root
         self.nodes = builder.nodes
@@ -213,7 +225,7 @@ class _Attacher:
         self.by_path = {entry.path: entry for entry in self.entries}
         self.starts = [entry.start for entry in self.entries]
         self.scalars = builder.scalars
-        self.labelled = labelled
+        self.labels = labels
         self.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self.lines = text.split("\n")
         self.on_line: dict[int, list[Entry]] = defaultdict(list)
@@ -227,10 +239,12 @@ class _Attacher:
         self.below: dict[Key, list[str]] = defaultdict(list)
         self.shared: dict[Key, str] = {}
         self.strewn: list[Key] = []  # collections whose entries share a line, and its comment, with others
+        self.remarked: set[int] = set()  # lines with a comment
         self.reach = (-1, 0)  # the entry that the comments at hand stand before, and the depth they have come up to
 
     def tree(self) -> Tree:
         for comment in self._comments():
+            self.remarked.add(comment.line)
             if comment.alone or not self._beside(comment):
                 self._own_line(comment)
         for line, entries in self.on_line.items():
@@ -248,13 +262,17 @@ class _Attacher:
 
     def _in_lines(self) -> Iterator[Key]:
         inside = [*(path[:-1] for path in (*self.above, *self.beside)), *self.below, *self.strewn]
-        inside += [entry.path[:-1] for entry in self.entries if self.labelled(entry.path) and self._is_spread(entry)]
+        inside += [
+            entry.path[:-1] for entry in self.entries if self.labels.is_labelled(entry.path) and self._is_spread(entry)
+        ]
         for path in inside:
             yield from (path[:size] for size in range(len(path) + 1))
 
     def _is_spread(self, entry: Entry) -> bool:
-        """Return whether an entry stands within braces that fill several lines, and some comments are not about it."""
-        return any(node.is_flow and "\n" in node.source for node in self._containers(entry)[-len(entry.path) :])
+        """Return whether an entry stands within braces that fill several lines, with comments that are not all its own."""
+        around = self._containers(entry)[-len(entry.path) :]
+        spans = [(self._line(node.start), self._line(node.end)) for node in around if node.is_flow]
+        return any(first < last and any(first <= line <= last for line in self.remarked) for first, last in spans)
 
     def _comments(self) -> Iterator[_Comment]:
         """Yield every comment: what begins with ``#`` outside the scalars; and in the first line of a block scalar."""
@@ -286,21 +304,29 @@ class _Attacher:
         if began:
             first = min(began, key=lambda entry: len(entry.path))
             self.beside[first.path] = (comment.text, comment.column)
-            for entry in began:
-                if entry is not first and self.labelled(entry.path):
-                    self.shared[entry.path] = comment.text
-                    if entry.path[: len(first.path)] != first.path:
-                        self.strewn.append(entry.path[:-1])
+            self._share(comment, first, began)
             return True
         ended = [entry for entry in self.ends_on.get(comment.line, []) if entry.value.end <= comment.start]
         flows = [entry for entry in ended if entry.value.is_flow]
         if flows:  # not beside its key: on that line the comment would become the key's
             self._at_end(min(flows, key=lambda entry: len(entry.path)), comment.text)
-        elif ended and ended[0].path not in self.beside and not self.labelled(ended[0].path):
+        elif ended and ended[0].path not in self.beside and not self.labels.is_labelled(ended[0].path):
             self.beside[ended[0].path] = (comment.text, comment.column)
         else:
             return False
         return True
+
+    def _share(self, comment: _Comment, first: Entry, began: list[Entry]) -> None:
+        """Note the other entries of a line for which its comment is read."""
+        carriers = [first.path]
+        for entry in began:
+            if entry is not first and self.labels.is_labelled(entry.path):
+                if self.labels.spoken_for(entry.path) in carriers:
+                    continue
+                carriers.append(entry.path)
+                self.shared[entry.path] = comment.text
+                if entry.path[: len(first.path)] != first.path:
+                    self.strewn.append(entry.path[:-1])
 
     def _at_end(self, entry: Entry, text: str) -> None:
         where = self.below if entry.value.entries else self.above

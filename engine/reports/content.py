@@ -15,7 +15,7 @@ from engine.reports.why import why_text
 
 if TYPE_CHECKING:
     from engine.reports.days import DayVerdict
-    from engine.reports.sections import Section
+    from engine.reports.section import Section
     from engine.reports.tiles import Tile
     from engine.reports.view import LedgerView
     from engine.reports.why import Standing

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.clock import DAY_MS
 from engine.ledger import Ledger
-from engine.reports import sections
+from engine.reports import money, sections
 from engine.reports.archive import DAILY, Archived, archive
 from engine.reports.content import Report, report_of
 from engine.reports.daily_json import daily_json
@@ -15,7 +15,7 @@ from engine.reports.days import day_of
 from engine.reports.figures import bounds_figure, drawdown_figure, equity_figure, frame_of, sharpe_figure
 from engine.reports.numbers import count, day_text, number, percent, usd
 from engine.reports.page import render
-from engine.reports.sections import Section
+from engine.reports.section import Section
 from engine.reports.tables import Table, table
 from engine.reports.view import read_view
 from engine.reports.yesterday import as_of_text, changes_table, events_table
@@ -73,10 +73,10 @@ def daily_content(view: LedgerView) -> Report:
         Section("changes", "Since yesterday", nothing, tuple(each for each in (changed, events) if each.rows)),
         sections.bands_section(view),
         Section("positions", "Positions", (), (positions_table(view),)),
-        sections.sleeves_section(view, frame),
+        money.sleeves_section(view, frame),
         Section("costs", "Costs", (), (costs_table(view),)),
-        _over_the_month(sections.execution_section(view, month_ms), view, month_ms),
-        _over_the_month(sections.funding_section(view, frame, month_ms), view, month_ms),
+        _over_the_month(money.execution_section(view, month_ms), view, month_ms),
+        _over_the_month(money.funding_section(view, frame, month_ms), view, month_ms),
         _over_the_month(sections.unknown_section(view, month_ms), view, month_ms),
         Section("pictures", f"The last {PICTURE_DAYS} days", figures=tuple(draw(view, frame) for draw in drawn)),
         sections.verdicts_section(view, frame.from_ms),

@@ -12,9 +12,9 @@ from engine.metrics import sharpe_interval
 from engine.reports import palette, plots
 from engine.reports.conditions import sentence
 from engine.reports.days import stretches
+from engine.reports.lines import Edge, Frame, Line, Span
 from engine.reports.numbers import comparison, count, day_text, number, percent, usd
 from engine.reports.performance import drawdown_percent, period_rows
-from engine.reports.plots import Edge, Frame, Line, Span
 from engine.reports.ribbon import Cell, ribbon_svg
 from engine.reports.tables import Table, table
 

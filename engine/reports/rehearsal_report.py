@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.ledger import Ledger
-from engine.reports import sections
+from engine.reports import money, sections
 from engine.reports.archive import write_report
 from engine.reports.content import Report, report_of
 from engine.reports.figures import frame_of
@@ -54,9 +54,9 @@ def rehearsal_content(view: LedgerView) -> Report:
         sections.bounds_section(view, frame),
         sections.verdicts_section(view),
         sections.bands_section(view),
-        sections.sleeves_section(view, frame),
-        sections.execution_section(view),
-        sections.funding_section(view, frame),
+        money.sleeves_section(view, frame),
+        money.execution_section(view),
+        money.funding_section(view, frame),
         sections.unknown_section(view),
     )
     return report_of(view, view.meta.get("kind", "rehearsal"), sections.effect_sentence(view), parts)

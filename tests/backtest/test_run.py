@@ -134,11 +134,7 @@ def test_R217_R218_R219_the_summary_equals_a_recomputation_with_pandas(result: B
     assert found.return_ratio == pytest.approx(float(np.prod(1 + daily)) - 1)
     assert found.cagr_ratio == pytest.approx((1 + found.return_ratio) ** (365 / 40) - 1)
     assert found.volatility_ratio == pytest.approx(daily.std() * np.sqrt(365))
-    assert (
-        found.sharpe
-        == pytest.approx(daily.mean() / daily.std() * np.sqrt(365))
-        == sharpe(np.array(daily.tolist()))
-    )
+    assert found.sharpe == pytest.approx(daily.mean() / daily.std() * np.sqrt(365)) == sharpe(np.array(daily.tolist()))
     assert found.sharpe_low is not None
     assert found.sharpe_high is not None
     assert found.sharpe_low < (found.sharpe or 0) < found.sharpe_high

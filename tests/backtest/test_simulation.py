@@ -306,6 +306,18 @@ def test_a_mark_price_values_a_position_where_there_is_one() -> None:
     assert found.history().estimated.tolist() == [0, 0, 1, 0]
 
 
+def test_a_symbol_that_is_late_is_valued_at_its_last_price_before() -> None:
+    hours = bars_of([10.0] * 6, symbol="ETHUSDT")
+    late = bars_of([100.0, 110.0, 130.0], hours=[0, 1, 4])
+    found = account(
+        market_of(late, hours),
+        {"BTCUSDT": holding(late, [0.0] * 3), "ETHUSDT": holding(hours, [0.0] * 6)},
+        start_ms=START_MS + 2 * HOUR_MS,
+    )
+    found.run(10**6)
+    assert found.history().mark[:, 0].tolist() == [110.0, 110.0, 130.0, 130.0]
+
+
 def test_bars_that_do_not_open_on_the_hour_are_refused() -> None:
     bars = bars_of([1.0, 2.0], start_ms=START_MS + 60_000)
     with pytest.raises(DataError, match=r"BTCUSDT: error\[off-grid\].*opens at 2024-01-01T00:01:00Z"):

@@ -241,6 +241,36 @@ def test_the_worker_sees_no_secrets(policy: Policy, monkeypatch: pytest.MonkeyPa
         assert b"sentinel" not in Path(f"/proc/{worker.pid}/environ").read_bytes()
 
 
+LIMITS = {"limit_s": 1.0, "start_limit_s": 10.0}
+HANGS = [{"inputs": [], "rules": {f"r{n}": {"all": [{"m": {f"v{n}": 1}}], "run": f"r{n}"} for n in range(513)}}]
+
+
+def conversation(script: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a script that imports `main` of the worker's side, with `given` on its input."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", f"import os\nfrom engine.policy.child import main\n{script}"]
+    return subprocess.run(command, cwd=root, input=given, capture_output=True, check=False, timeout=30)
+
+
+def test_a_hang_without_a_parent_ends_by_itself() -> None:
+    """513 distinct first conditions hang the engine in C while it compiles: only a signal ends that."""
+    setup = {"shards": HANGS, "limit_s": 0.05, "start_limit_s": 0.05}
+    assert conversation("main()", json.dumps(setup).encode() + b"\n").returncode == -signal.SIGALRM
+
+
+def test_what_the_engine_prints_is_no_answer() -> None:
+    ended = conversation("main()\nos.write(1, b'noise')")
+    assert (ended.stdout, ended.stderr) == (b"", b"noise")
+
+
+def test_ctrl_c_at_the_terminal_is_the_parents_affair(policy: Policy) -> None:
+    with Worker(policy) as worker:
+        worker.fired(OVER)
+        os.kill(pid_of(worker), signal.SIGINT)
+        assert worker.fired(OVER) == ("over",)
+        assert worker.restarts == 0
+
+
 def served(*lines: Any) -> list[dict[str, Any]]:
     answers = io.BytesIO()
     child.serve(io.BytesIO(b"".join(json.dumps(line).encode() + b"\n" for line in lines)), answers)
@@ -248,10 +278,10 @@ def served(*lines: Any) -> list[dict[str, Any]]:
 
 
 def test_the_childs_side_of_the_conversation(policy: Policy) -> None:
-    setup = {"shards": compile_policy(policy).shards, "limit_s": 1.0}
+    setup = {"shards": compile_policy(policy).shards, **LIMITS}
     assert served() == []
     assert served(setup, [1, [60]], [2, [None]]) == [{"ready": True}, {"n": 1, "fired": ["r0"]}, {"n": 2, "fired": []}]
-    assert served({"shards": [{"inputs": [], "rules": {"r": 1}}], "limit_s": 1.0})[0]["fault"].startswith(
+    assert served({"shards": [{"inputs": [], "rules": {"r": 1}}], **LIMITS})[0]["fault"].startswith(
         "the engine refuses"
     )
     assert "fault" in served(setup, [1, []])[1]

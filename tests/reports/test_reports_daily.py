@@ -37,7 +37,7 @@ def archived(ledger_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Arc
     return write_daily_report(ledger_path, tmp_path_factory.mktemp("reports"), at_ms=REDUCED_MS)
 
 
-def test_R110_the_daily_report_is_archived_by_its_day_in_three_formats(archived: Archived) -> None:
+def test_R073_R110_the_daily_report_is_archived_by_its_day_in_three_formats(archived: Archived) -> None:
     assert archived.is_new
     assert [path.name for path in archived.paths] == ["2022-08-25.md", "2022-08-25.html", "2022-08-25.json"]
     assert archived.paths[0].parent.parts[-2:] == ("prod_reports", "daily")

@@ -82,7 +82,7 @@ def test_few_days_are_told_day_by_day() -> None:
     assert period_rows(at_ms[:0]) == []
 
 
-def test_r040_contribution_stands_beside_the_sleeve_s_own_return(view: LedgerView) -> None:
+def test_A40_contribution_stands_beside_the_sleeve_s_own_return(view: LedgerView) -> None:
     equity = daily(view) * 15_000
     for sleeve in breakdown.sleeves(view):
         marks = view.sleeves[sleeve.symbol]

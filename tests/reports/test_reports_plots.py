@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine.clock import DAY_MS, HOUR_MS, parse_time
 from engine.reports import palette, plots
-from engine.reports.plots import Edge, Frame, Line, Span, thinned
+from engine.reports.lines import Edge, Frame, Line, Span, thinned
 from engine.reports.ribbon import Cell, legend_svg, ribbon_svg
 
 START_MS = parse_time("2022-01-01")
@@ -78,7 +78,8 @@ def test_another_process_gives_the_same_bytes() -> None:
     )
     script = (
         "import hashlib, numpy as np\n"
-        "from engine.reports.plots import Frame, Line, Span, curves_plot\n"
+        "from engine.reports.lines import Frame, Line, Span\n"
+        "from engine.reports.plots import curves_plot\n"
         f"at_ms = {START_MS} + np.arange(1, 2161) * {HOUR_MS}\n"
         f"spans = (Span('REDUCE', {START_MS}, {START_MS + 9 * DAY_MS}),)\n"
         f"frame = Frame({START_MS}, {START_MS + 90 * DAY_MS}, spans)\n"
@@ -121,8 +122,9 @@ def test_text_is_text_in_the_page_s_font(drawn: dict[str, str]) -> None:
     assert all("<text" in svg and "font-family" not in svg for svg in drawn.values())
 
 
-def test_minus_is_a_minus(drawn: dict[str, str]) -> None:
-    labels = re.findall(r"<text[^>]*>([^<]*)</text>", drawn["sleeves"])
+@pytest.mark.parametrize("name", ["sleeves", "sharpe"])
+def test_minus_is_a_minus(drawn: dict[str, str], name: str) -> None:
+    labels = re.findall(r"<text[^>]*>([^<]*)</text>", drawn[name])
     assert any(label.startswith("\N{MINUS SIGN}") for label in labels)
     assert not any(re.match(r"-\d", label) for label in labels)
 
@@ -136,6 +138,13 @@ def test_a_picture_with_one_mark_or_none_can_be_drawn() -> None:
         assert plots.sharpe_plot(frame(1), line, line.values, line.values, (), "95 %").startswith("<svg")
         assert plots.bounds_plot(frame(1), line, line, None).startswith("<svg")
     assert plots.equity_plot(frame(1), []).startswith("<svg")
+
+
+def test_a_name_is_no_formula_and_no_markup() -> None:
+    at_ms = hours(1)
+    svg = plots.curves_plot(frame(1), [Line("$\\frac<b>$", at_ms, np.arange(24.0))], "USD", "x")
+    ET.fromstring(svg)  # noqa: S314 - it must stay well-formed
+    assert "$\\frac&lt;b&gt;$" in svg
 
 
 @settings(max_examples=40)

@@ -1,0 +1,203 @@
+"""Whether a rule fires in more situations than before, in fewer, in both, or in the same: decided, not guessed.
+
+Without `for`, every value of every fact (one of each stretch between thresholds, and unknown) is looked at. With `for`,
+the two rules become two small machines that read the same days: all that the days can do to them is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Literal
+
+from engine.policy.model import Unknown
+from engine.policy.points import UndecidedError, compared_facts, expression, find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from engine.policy.model import Band, FactSpec, Gap, Instance, Span, Truth
+    from engine.policy.points import Expression, Point
+
+MAX_STATES = 20_000
+
+Answer = Literal["yes", "no", "undecided"]
+# What a day does to a streak: 1 counts, -1 breaks, 0 neither. A letter: what it does to the old rule and to the new.
+Letter = tuple[int, int]
+
+_COUNTS, _BREAKS, _HOLDS = 1, -1, 0
+_IN_A_GAP: Mapping[Gap, int] = {"counts": _COUNTS, "breaks": _BREAKS, "holds": _HOLDS}
+_TRUTHS: tuple[Truth, ...] = (True, False, None)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A rule as one of the two policies has it.
+
+    Attributes:
+        instance: the rule; None where this policy has none of that name: it never fires.
+        bands: of its policy.
+        promotes: whether the outcome it asks for is a promotion of its policy.
+    """
+
+    instance: Instance | None
+    bands: Mapping[str, Band] = field(repr=False)
+    promotes: bool
+
+    @property
+    def when(self) -> Expression:
+        """The condition with its bands put in."""
+        return self.instance is not None and expression(self.instance.when, self.bands)
+
+    @property
+    def span(self) -> Span | None:
+        """Its `for`."""
+        return None if self.instance is None else self.instance.span
+
+
+@dataclass(frozen=True)
+class Firing:
+    """How a rule's situations changed.
+
+    Attributes:
+        more: whether the new rule fires somewhere where the old one did not.
+        less: whether the old rule fired somewhere where the new one does not.
+        example: values at which the two differ, in steps, None for unknown; of rules without `for`, else empty.
+    """
+
+    more: Answer
+    less: Answer
+    example: Point = field(default_factory=dict)
+
+
+SAME = Firing("no", "no")
+_NOBODY_KNOWS = Firing("undecided", "undecided")
+
+
+def firing(old: Side, new: Side, specs: Mapping[str, FactSpec]) -> Firing:
+    """Return where a rule and what became of it fire differently.
+
+    Args:
+        old: the rule before.
+        new: the rule after.
+        specs: the facts that either reads; one declaration for both, see `difference_vocabulary`.
+    """
+    try:
+        if old.span is None and new.span is None:
+            return _at_once(old.when, new.when, specs)
+        return _over_days(old, new, _letters(old, new, specs))
+    except UndecidedError:
+        return _NOBODY_KNOWS
+
+
+def _at_once(old: Expression, new: Expression, specs: Mapping[str, FactSpec]) -> Firing:
+    more = find((old, new), lambda truths: truths[0] is not True and truths[1] is True, specs, {})
+    less = find((old, new), lambda truths: truths[0] is True and truths[1] is not True, specs, {})
+    example = more if more is not None else less
+    return Firing(_answer(more is not None), _answer(less is not None), example or {})
+
+
+def _letters(old: Side, new: Side, specs: Mapping[str, FactSpec]) -> frozenset[Letter]:
+    """Return all that one day can do to the two rules."""
+    when = (old.when, new.when)
+    letters: set[Letter] = set()
+    for pair in product(_TRUTHS, repeat=2):
+        if find(when, lambda truths, pair=pair: truths == pair, specs, {}) is not None:  # type: ignore[misc]
+            letters.update(_ages(old, new, pair, specs))
+    return frozenset(letters)
+
+
+def _ages(old: Side, new: Side, pair: tuple[Truth, ...], specs: Mapping[str, FactSpec]) -> Iterator[Letter]:
+    """Yield the letters of a pair of truths: an unknown day breaks a streak if what is unknown is young (A16)."""
+    first, second = pair
+    for young in product((False, True), repeat=2):
+        if any(truth is not None and flag for truth, flag in zip(pair, young, strict=True)):
+            continue
+        if first is None and second is None and young[0] != young[1] and not _only(old, new, young, specs):
+            continue
+        yield _effect(old, first, young=young[0]), _effect(new, second, young=young[1])
+
+
+def _only(old: Side, new: Side, young: tuple[bool, ...], specs: Mapping[str, FactSpec]) -> bool:
+    """Return whether both can be unknown while only one of the two compares a fact that is."""
+    sides = (old.when, new.when) if young[0] else (new.when, old.when)
+    apart = compared_facts(sides[0]) - compared_facts(sides[1])
+    return any(
+        find((*sides, Unknown(fact)), lambda truths: truths == (None, None, True), specs, {}) is not None
+        for fact in sorted(apart)
+    )
+
+
+def _effect(side: Side, truth: Truth, *, young: bool) -> int:
+    if truth is not None:
+        return _COUNTS if truth else _BREAKS
+    if side.instance is None or side.span is None or young:
+        return _BREAKS
+    return _IN_A_GAP[side.instance.rule.gap]
+
+
+class _Machine:
+    """One rule's days: what it remembers of them, and whether it fires."""
+
+    def __init__(self, side: Side) -> None:
+        self._span = side.span
+        self._never = side.instance is None
+        self._breakable = side.span is not None and (side.span.of is None or side.promotes)
+
+    @property
+    def start(self) -> int:
+        """The memory before the first day."""
+        return 0
+
+    def after(self, memory: int, effect: int) -> int:
+        """Return the memory after one more day: of a streak its length, of `K of N` the last days as bits."""
+        if self._span is None:
+            return 0
+        if self._span.of is not None:
+            return (memory << 1 | (effect == _COUNTS)) & ((1 << self._span.of) - 1)
+        return 0 if effect == _BREAKS else min(self._span.days, memory + (effect == _COUNTS))
+
+    def fires(self, memory: int, now: int) -> bool:
+        """Return whether the rule fires with this memory while the present does `now` to it."""
+        if self._never or (self._breakable and now == _BREAKS):
+            return False
+        if self._span is None:
+            return now == _COUNTS
+        return (memory.bit_count() if self._span.of is not None else memory) >= self._span.days
+
+
+def _over_days(old: Side, new: Side, letters: frozenset[Letter]) -> Firing:
+    """Return what can be found in all the days there can be."""
+    before, after = _Machine(old), _Machine(new)
+    more = less = False
+    seen = {(before.start, after.start)}
+    waiting = list(seen)
+    while waiting and not (more and less):
+        memories = waiting.pop()
+        for now in letters:
+            fired = before.fires(memories[0], now[0]), after.fires(memories[1], now[1])
+            more = more or fired == (False, True)
+            less = less or fired == (True, False)
+            following = before.after(memories[0], now[0]), after.after(memories[1], now[1])
+            if following not in seen:
+                if len(seen) >= MAX_STATES:
+                    return _by_order(old, new, letters)
+                seen.add(following)
+                waiting.append(following)
+    return Firing(_answer(more), _answer(less))
+
+
+def _by_order(old: Side, new: Side, letters: frozenset[Letter]) -> Firing:
+    """Return what follows where every day does the new rule at least as much good as the old one, or the reverse."""
+    one, other = old.span, new.span
+    if one is None or other is None or (one.of is None) != (other.of is None) or old.promotes != new.promotes:
+        return _NOBODY_KNOWS
+    easier = other.days <= one.days and (other.of or 0) >= (one.of or 0) and all(b >= a for a, b in letters)
+    harder = other.days >= one.days and (other.of or 0) <= (one.of or 0) and all(b <= a for a, b in letters)
+    if easier and harder:
+        return SAME
+    return Firing("yes", "no") if easier else Firing("no", "yes") if harder else _NOBODY_KNOWS
+
+
+def _answer(found: bool) -> Answer:  # noqa: FBT001 - the answer itself
+    return "yes" if found else "no"

@@ -1,0 +1,230 @@
+"""Changes of conditions, durations and declarations in words that a trader reads."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from engine.policy.effects import KEYS
+from engine.policy.model import All, AnyOf, BandIs, Compare, Not, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from engine.policy.effects import Effects
+    from engine.policy.model import Condition, FactSpec, Operator, Rule, Span
+    from engine.policy.points import Point
+
+_QUANTITY = re.compile(r"([-+]?)([0-9.]+) ?(.*)")
+_MINUS = "\N{MINUS SIGN}"
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_OPERATORS: Mapping[Operator, str] = {
+    ">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "=": "equal to", "!=": "other than",
+}  # fmt: skip
+_GAPS = {
+    "breaks": "breaks its streak",
+    "holds": "neither counts nor breaks its streak",
+    "counts": "counts in its streak",
+}
+_MS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000))
+_EFFECT_WORDS = {
+    "exposure": "exposure",
+    "entries_blocked": "new entries",
+    "cap_factor": "the cap",
+    "once_per_episode": "acts",
+    "recovery_ms": "recovery",
+    "approvals": "approvals",
+    "at_most_ms": "at most",
+    "until": "lasts until",
+    "incident": "incident",
+    "alert": "alert",
+    "flag": "flag",
+}
+
+
+def printed(quantity: str) -> str:
+    """Return a quantity as it is printed: a true minus, and a space before the unit.
+
+    >>> printed("-5%"), printed("24 hours"), printed("1.5x"), printed("FLATTEN_ALL")
+    ('−5 %', '24 hours', '1.5×', 'FLATTEN_ALL')
+    """
+    match = _QUANTITY.fullmatch(quantity.strip())
+    if match is None:
+        return quantity.strip()
+    sign, digits, unit = match.groups()
+    unit = _TIMES if unit == "x" else f" {unit}" if unit else ""
+    return f"{_MINUS if sign == '-' else ''}{digits}{unit}"
+
+
+def quantity_of(compare: Compare) -> str:
+    """Return what a comparison compares with."""
+    text = compare.text.removeprefix(compare.operator).strip()
+    return printed(text or str(compare.steps))
+
+
+def bound(compare: Compare) -> str:
+    """Return a comparison without its fact: ``above 12 %``."""
+    return f"{_OPERATORS[compare.operator]} {quantity_of(compare)}"
+
+
+def phrase(condition: Condition) -> str:  # noqa: PLR0911 - one line a kind of condition
+    """Return a condition in words.
+
+    >>> phrase(All((Compare("drawdown", ">", 120000, "> 12%"), Not(Unknown("stage")))))
+    'all of: `drawdown` above 12 %, `stage` known'
+    """
+    match condition:
+        case Compare():
+            return f"`{condition.fact}` {bound(condition)}"
+        case BandIs(fact, colour):
+            return f"{f'`{fact}`' if fact else 'its band'} {colour}"
+        case Unknown(fact):
+            return f"`{fact}` unknown"
+        case Not(Unknown(fact)):
+            return f"`{fact}` known"
+        case Not(part):
+            return f"not ({phrase(part)})"
+        case All(parts):
+            return every_band(parts) or f"all of: {_list(parts)}"
+        case AnyOf(parts):
+            return f"any of: {_list(parts)}"
+
+
+def every_band(parts: Sequence[Condition]) -> str:
+    """Return ``every band green`` where the parts are that, else nothing."""
+    colours = {part.colour for part in parts if isinstance(part, BandIs)}
+    whole = len(parts) > 1 and len(colours) == 1 and all(isinstance(part, BandIs) for part in parts)
+    return f"every band {colours.pop()}" if whole else ""
+
+
+def _list(parts: Sequence[Condition]) -> str:
+    return ", ".join(f"({phrase(part)})" if isinstance(part, All | AnyOf) else phrase(part) for part in parts)
+
+
+def condition_changes(old: Condition, new: Condition) -> Iterator[str]:
+    """Yield what became of a rule's condition, as the rest of a sentence that begins with the rule's name."""
+    if isinstance(old, Compare) and isinstance(new, Compare) and old.fact == new.fact:
+        yield f"fires {_moved(old, new)}"
+        return
+    kind = next((one for one in (All, AnyOf) if isinstance(old, one) or isinstance(new, one)), None)
+    other = AnyOf if kind is All else All
+    if kind is None or isinstance(old, other) or isinstance(new, other):
+        if isinstance(old, All | AnyOf) and isinstance(new, All | AnyOf) and set(old.parts) == set(new.parts):
+            word, was = ("any", "all") if isinstance(new, AnyOf) else ("all", "any")
+            yield f"fires when {word} of its {len(new.parts)} conditions holds, not {was} of them"
+            return
+        yield f"fires when {phrase(new)}, not when {phrase(old)}"
+        return
+    yield from _parts(_parts_of(old, kind), _parts_of(new, kind), joins_all=kind is All)
+
+
+def _parts_of(condition: Condition, kind: type[All | AnyOf]) -> tuple[Condition, ...]:
+    return condition.parts if isinstance(condition, kind) else (condition,)
+
+
+def _parts(old: Sequence[Condition], new: Sequence[Condition], *, joins_all: bool) -> Iterator[str]:
+    gone = [part for part in old if part not in new]
+    come = [part for part in new if part not in old]
+    for part in list(gone):
+        twin = next((one for one in come if _alike(part, one)), None)
+        if isinstance(part, Compare) and isinstance(twin, Compare):
+            gone.remove(part)
+            come.remove(twin)
+            yield f"{'asks for' if joins_all else 'fires at'} `{part.fact}` {_moved(part, twin)}"
+    for part in gone:
+        yield f"no longer asks for {phrase(part)}" if joins_all else f"no longer fires at {phrase(part)}"
+    for part in come:
+        yield f"asks for {phrase(part)} as well" if joins_all else f"fires at {phrase(part)} as well"
+
+
+def _alike(old: Condition, new: Condition) -> bool:
+    return isinstance(old, Compare) and isinstance(new, Compare) and old.fact == new.fact
+
+
+def _moved(old: Compare, new: Compare) -> str:
+    return f"{bound(new)} instead of {quantity_of(old) if old.operator == new.operator else bound(old)}"
+
+
+def span_words(span: Span | None) -> str:
+    """Return a `for` in words: ``at once``, ``after 4 days in a row``, ``on 3 of 5 days``."""
+    if span is None:
+        return "at once"
+    if span.of is not None:
+        return f"on {span.days} of {span.of} days"
+    return f"after {span.days} day{'s in a row' if span.days > 1 else ''}"
+
+
+def gap_words(rule: Rule) -> str:
+    """Return what a day without data does to a rule's streak."""
+    return _GAPS[rule.gap]
+
+
+def rule_words(rule: Rule, *, past: bool = False) -> str:
+    """Return a whole rule: what it asks for, when, and after how long."""
+    asks, each = ("asked" if past else "asks"), "for each band, " if rule.each_band else ""
+    length = f", {span_words(rule.span)}" if rule.span else ""
+    return f"{each}it {asks} for {rule.outcome} at {phrase(rule.when)}{length}"
+
+
+def duration_words(length_ms: int) -> str:
+    """Return a duration in the largest unit of which it is a whole number.
+
+    >>> duration_words(432_000_000), duration_words(900_000)
+    ('5 days', '15 minutes')
+    """
+    name, size = next(((name, size) for name, size in _MS if length_ms % size == 0), ("ms", 1))
+    return f"{length_ms // size} {name}{'' if length_ms == size else 's'}"
+
+
+def effect_changes(old: Effects, new: Effects) -> Iterator[tuple[str, str]]:
+    """Yield attribute and words of every effect that differs: ``exposure 0.5 instead of 0.2``."""
+    for one in fields(old):
+        before, after = getattr(old, one.name), getattr(new, one.name)
+        if before != after:
+            what = _EFFECT_WORDS.get(one.name, one.name)
+            yield one.name, f"{what} {effect_value(one.name, after)} instead of {effect_value(one.name, before)}"
+
+
+def effect_value(name: str, value: Any) -> str:
+    """Return the value of one effect in words."""
+    if name == "entries_blocked":
+        return "blocked" if value else "allowed"
+    if name == "once_per_episode":
+        return "once per episode" if value else "on every verdict"
+    if value is None:
+        return "none"
+    if name.endswith("_ms"):
+        return f"{'once per ' if name == 'at_most_ms' else ''}{duration_words(value)}"
+    if name == "cap_factor":
+        return f"{_TIMES}{value:g}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def effect_list(effects: Effects) -> str:
+    """Return all that is declared, or ``nothing``."""
+    known = {attribute for attribute, _ in KEYS.values()}
+    nothing = type(effects)()
+    words = [
+        f"{_EFFECT_WORDS.get(name, name)} {effect_value(name, getattr(effects, name))}"
+        for name in (one.name for one in fields(effects))
+        if name in known and getattr(effects, name) != getattr(nothing, name)
+    ]
+    return ", ".join(words) or "nothing"
+
+
+def point_words(point: Point, specs: Mapping[str, FactSpec], shown: Iterable[str]) -> str:
+    """Return values of facts: ``drawdown 12 %``; `shown` says which."""
+    from engine.policy.quantity import shown as value_text  # noqa: PLC0415 - one name for two things in this module
+
+    words = []
+    for fact in shown:
+        steps = point.get(fact)
+        words.append(f"{fact} {'unknown' if steps is None else printed(value_text(specs[fact], steps))}")
+    return ", ".join(words)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in backticks: ```a`, `b` and `c```."""
+    quoted = [f"`{name}`" for name in names]
+    return " and ".join(part for part in (", ".join(quoted[:-1]), *quoted[-1:]) if part)
