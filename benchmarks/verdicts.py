@@ -11,8 +11,9 @@ from benchmarks.harness import Target, Times, processor_s, timed
 from benchmarks.inputs import moments
 from benchmarks.machine import process_cpu_s
 from engine.clock import elapsed_s
-from engine.facts import facts_document, facts_from
-from engine.ledger import Ledger
+from engine.facts import facts_document
+from engine.history import RecordedDay, replay_policy, replayed
+from engine.ledger import FactsSnapshot, Ledger
 from engine.policy.derive import Day, History
 from engine.policy.durable import DurableEngine
 from engine.policy.facts import validated_all
@@ -140,35 +141,43 @@ def _engines(inputs: Inputs) -> list[Figure]:
     ]
 
 
-def replayed(policy: Policy, documents: Sequence[tuple[int, str]], engine: Production | None) -> list[str]:
-    """Decide recorded days again, from the facts as the ledger keeps them; return the outcomes."""
+def recorded(inputs: Inputs) -> list[RecordedDay]:
+    """Return the days as a replay takes them."""
+    return [RecordedDay(at_ms, facts, None, "") for at_ms, facts in inputs.days]
+
+
+def replayed_through(engine: Production, policy: Policy, days: Sequence[RecordedDay]) -> list[str]:
+    """Decide recorded days again with another engine than the interpreter; return the outcomes."""
     history, outcomes = History(policy), []
-    for at_ms, document in documents:
-        facts = validated_all(facts_from(document).values(), policy.vocabulary, at_ms)
-        snapshot = history.at(facts, at_ms)
-        fired = engine.fired(snapshot) if engine else evaluate(policy, snapshot)
-        outcomes.append(outcome_of(policy, fired))
-        history.add(Day(at_ms, facts))
+    for day in days:
+        facts = validated_all(day.facts.values(), policy.vocabulary, day.at_ms)
+        outcomes.append(outcome_of(policy, engine.fired(history.at(facts, day.at_ms))))
+        history.add(Day(day.at_ms, facts))
     return outcomes
 
 
 def _replays(inputs: Inputs) -> list[Figure]:
-    policy, repeats = inputs.action, inputs.scale.replays
-    documents = [(at_ms, facts_document(facts)) for at_ms, facts in inputs.days]
-    shorter = documents[:SHORT_REPLAY]
+    policy, repeats, days = inputs.action, inputs.scale.replays, recorded(inputs)
+    shorter = days[:SHORT_REPLAY]
     name = f"{len(shorter):,} days"
     within, through, longer = (REPLAY, REPLAY_DURABLE, REPLAY_LONG) if inputs.scale.full_length else ((), (), ())
-    note = "stored facts read, validated, streaks counted, decided"
-    plain = timed(lambda: replayed(policy, shorter, None), repeats=repeats)
-    whole = timed(lambda: replayed(policy, documents, None), repeats=repeats)
+    path = inputs.folder / "days.db"
+    with open_ledger(inputs, path, "rehearsal") as ledger:
+        ledger.append(FactsSnapshot.of(day.at_ms, facts_document(day.facts), day_close=True) for day in days)
+    plain = timed(lambda: replayed(policy, shorter), repeats=repeats)
+    whole = timed(lambda: replayed(policy, days), repeats=repeats)
+    stored = timed(lambda: replay_policy(policy, path), repeats=repeats)
     with Worker(policy) as worker:
         behind = timed(
-            lambda: replayed(policy, shorter, worker),
+            lambda: replayed_through(worker, policy, shorter),
             repeats=max(1, repeats // 2),
             other_cpu_s=partial(process_cpu_s, worker.pid or 0),
         )
+    note = "facts validated, streaks counted, decided"
+    years = f"{len(days):,} days (6 years)"
     return [
         plain.figure(f"{name} replayed by the interpreter", *within, note=note),
-        whole.figure(f"{len(documents):,} days (6 years) replayed by the interpreter", *longer, note=note),
+        whole.figure(f"{years} replayed by the interpreter", *longer, note=note),
+        stored.figure(f"{years} replayed from a ledger", note="the same, the facts read from SQLite and JSON first"),
         behind.figure(f"{name} replayed through durable-rules", *through, note="the same, decided in the worker"),
     ]

@@ -269,7 +269,7 @@ class _Attacher:
             yield from (path[:size] for size in range(len(path) + 1))
 
     def _is_spread(self, entry: Entry) -> bool:
-        """Return whether an entry stands within braces that fill several lines, with comments that are not all its own."""
+        """Return whether an entry stands within braces that fill several lines, some of them with a comment."""
         around = self._containers(entry)[-len(entry.path) :]
         spans = [(self._line(node.start), self._line(node.end)) for node in around if node.is_flow]
         return any(first < last and any(first <= line <= last for line in self.remarked) for first, last in spans)

@@ -301,12 +301,26 @@ def data(depth: int) -> st.SearchStrategy[Data]:
     )
 
 
+CONDITIONS = st.lists(
+    st.sampled_from([{"a": "> 12%"}, {"b_1": "plain"}, {"all": [{"c": "-5%"}]}]), min_size=1, max_size=3
+)
+STAGE = st.fixed_dictionaries(
+    {"cap": st.just("5 days")},
+    optional={
+        "min_days": st.just(14),
+        "promote": st.fixed_dictionaries({"to": st.just(2)}, optional={"approvals": st.just(2), "all": CONDITIONS}),
+        "abort": st.fixed_dictionaries({"to": st.just(0)}, optional={"flatten": st.just("yes"), "any": CONDITIONS}),
+    },
+)
+
+
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     document: dict[str, Any] = {draw(st.sampled_from(["policy", "bundle", "vocabulary", "tests"])): draw(data(2))}
     sections = ["rules", "bands", "effects", "parameters", "facts", "tests", "defaults", "exit", "stages", "policies"]
     for name in draw(st.lists(st.sampled_from(sections), max_size=4, unique=True)):
-        document.setdefault(name, draw(data(3)))
+        stages = st.dictionaries(st.sampled_from(["0", "1"]), STAGE)
+        document.setdefault(name, draw(st.one_of(data(3), stages) if name == "stages" else data(3)))
     return document
 
 
@@ -412,11 +426,27 @@ def remarks(text: str) -> Counter[str]:
     return Counter(re.findall(r"#\s*(c\d+ R\d+)$", text, re.MULTILINE))
 
 
-def rule_ids(text: str) -> dict[str, list[str]]:
+def rule_ids(text: str) -> dict[str, set[str]]:
+    """Return the ids that the comments give to rules, and to the ways out of stages and their conditions."""
     document = parse_document(text.encode(), "a.yaml", error=PolicyError)
-    rules = document.data.get("rules")
-    names = rules if isinstance(rules, dict) else {}
-    return {name: re.findall(r"R\d+", document.comment(("rules", name))) for name in names}
+
+    def ids(*lines: tuple[str | int, ...]) -> set[str]:
+        return {found for line in lines for found in re.findall(r"R\d+", document.comment(line))}
+
+    def below(value: Any, key: str) -> dict[str, Any]:
+        inner = value.get(key) if isinstance(value, dict) else None
+        return inner if isinstance(inner, dict) else {}
+
+    found = {name: ids(("rules", name)) for name in below(document.data, "rules")}
+    for name, stage in below(document.data, "stages").items():
+        for way, join in (("promote", "all"), ("abort", "any")):
+            path = ("stages", name, way)
+            items = below(stage, way).get(join)
+            around = [(*path[:2], "min_days"), path, (*path, "to"), (*path, "flatten")]
+            found[f"{name} {way}"] = ids(*around)
+            for index in range(len(items) if isinstance(items, list) else 0):
+                found[f"{name} {way} {index}"] = ids((*path, join, index), *around)
+    return found
 
 
 @settings(max_examples=60, deadline=None)
