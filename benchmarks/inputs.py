@@ -135,7 +135,7 @@ class Inputs:
 
     @cached_property
     def days(self) -> list[tuple[int, dict[str, Fact]]]:
-        """The facts at the end of each day, from the seed: (00:00 of the next day, every fact of the vocabulary)."""
+        """What is posted at the end of each day, from the seed: (00:00 of the next day, facts)."""
         return list(facts_of_days(self.action, self.scale.days, SEED))
 
 
@@ -167,12 +167,12 @@ def facts_of_days(policy: Policy, days: int, seed: int) -> Iterator[tuple[int, d
     """Yield the facts at the end of each day.
 
     Args:
-        policy: whose vocabulary is filled.
+        policy: whose facts are posted, those that its rules read.
         days: how many.
         seed: 0 or more; the same gives the same facts.
     """
     rng = np.random.default_rng(seed)
-    specs = list(policy.vocabulary.facts.values())
+    specs = [policy.vocabulary.facts[name] for name in policy.facts]
     keep = 1 - 1 / _MEMORY_DAYS
     push = (1 - keep**2) ** 0.5
     swing = rng.standard_normal(len(specs))

@@ -24,7 +24,7 @@ def machine() -> dict[str, str]:
         "processor": _processor(),
         "cores": str(cores()),
         "memory": f"{memory:.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sqlite": sqlite3.sqlite_version,
         "packages": packages,

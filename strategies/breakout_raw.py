@@ -86,7 +86,7 @@ def raw_breakouts(close: FloatArray, channel: Channel, params: BreakoutParams) -
     below = _against(close, channel.lower, greater=False)
     entries = np.flatnonzero((above | below) & channel.expanding).tolist()
     returned = {1: _against(close, channel.upper, greater=False), -1: _against(close, channel.lower, greater=True)}
-    beyond_mid = {1: np.flatnonzero(close < channel.mid), -1: np.flatnonzero(close > channel.mid)}
+    beyond_mid = {1: np.flatnonzero(close < channel.mid).tolist(), -1: np.flatnonzero(close > channel.mid).tolist()}
     found: list[Breakout] = []
     at = 0
     while at < len(entries):
@@ -95,11 +95,11 @@ def raw_breakouts(close: FloatArray, channel: Channel, params: BreakoutParams) -
         end = count
         if params.trail_exit_mid:
             crossed = beyond_mid[direction]
-            place = int(np.searchsorted(crossed, start + max(1, params.min_hold_bars)))
-            end = int(crossed[place]) if place < len(crossed) else count
-        early = np.flatnonzero(returned[direction][start + 1 : min(start + params.fake_breakout_bars + 1, end)])
-        if len(early):
-            end = start + 1 + int(early[0])
+            place = bisect_left(crossed, start + max(1, params.min_hold_bars))
+            end = crossed[place] if place < len(crossed) else count
+        early = returned[direction][start + 1 : min(start + params.fake_breakout_bars + 1, end)]
+        if early.any():
+            end = start + 1 + int(early.argmax())
         found.append(Breakout(start, end, direction))
         at = bisect_left(entries, end + 1)
     return tuple(found)

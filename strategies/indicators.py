@@ -88,7 +88,10 @@ class WindowSums:
         """Return the sums of all full windows, float64 (max(0, n − window + 1),), oldest first."""
         if len(self._totals) <= window:
             return np.empty(0)
-        return (self._totals[window:] - self._totals[:-window]).astype(np.float64)
+        result = np.empty(len(self._totals) - window)
+        # Rounded to float64 piece by piece, without a wide intermediate array.
+        np.subtract(self._totals[window:], self._totals[:-window], out=result, casting="same_kind")
+        return result
 
 
 def moving_mean(values: FloatArray, window: int, *, first: int = 0) -> FloatArray:
@@ -133,9 +136,13 @@ class Returns:
         Returns:
             float64 (n,), a ratio (0.5 = 50 % a year), NaN until there are window + 1 closes; 0 where no price moved.
         """
-        sums = self._sums.of(window)
-        variance = np.maximum(self._squares.of(window) - sums * sums / window, 0.0) / (window - 1)
-        return self._aligned(np.sqrt(variance * HOURS_A_YEAR), window)
+        squared_sums, variance = self._sums.of(window), self._squares.of(window)
+        squared_sums *= squared_sums
+        squared_sums /= window
+        variance -= squared_sums
+        np.maximum(variance, 0.0, out=variance)
+        variance *= HOURS_A_YEAR / (window - 1)
+        return self._aligned(np.sqrt(variance, out=variance), window)
 
     def _aligned(self, windows: FloatArray, window: int) -> FloatArray:
         result = np.full(self._count, np.nan)

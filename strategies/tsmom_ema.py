@@ -61,10 +61,11 @@ def momentum_position(hourly: Returns, lookback: int, vol_target: float) -> Floa
     Returns:
         float64 (n,), in [-1, 1]; NaN until the window is full.
     """
-    sign = np.sign(hourly.total(lookback))
     with np.errstate(divide="ignore"):
-        scale = np.clip(vol_target / hourly.annual_volatility(lookback), LEAST_SCALE, MOST_SCALE)
-    return np.clip(sign * scale, -1.0, 1.0)
+        position: FloatArray = vol_target / hourly.annual_volatility(lookback)
+    np.clip(position, LEAST_SCALE, MOST_SCALE, out=position)
+    position *= np.sign(hourly.total(lookback))
+    return np.clip(position, -1.0, 1.0, out=position)
 
 
 def with_trend(position: FloatArray, close: FloatArray, trend: TrendFilter) -> FloatArray:

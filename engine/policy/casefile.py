@@ -20,13 +20,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.documents import read_document
-from engine.errors import PolicyError
+from engine.errors import PolicyError, Problem
 from engine.policy.cases import Case, Suite, posted_facts
-from engine.policy.declared import DECLARED, read_declared
+from engine.policy.declarations import read_declared
+from engine.policy.declared import DECLARED
+from engine.policy.defaults import Defaults, read_series
 from engine.policy.expected import Daily, daily_keys, outcome_days, read_daily
-from engine.policy.quantity import MistakeError, nearest, quoted
+from engine.policy.quantity import nearest, quoted
 from engine.policy.schema import NAME, Findings, check_shape
-from engine.policy.series import MAX_DAYS, fact_series
+from engine.policy.series import MAX_DAYS
 from engine.policy.variants import switched
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.documents import Key
-    from engine.errors import Problem
     from engine.policy.declared import Declared
     from engine.policy.model import Policy
     from engine.policy.series import Entry
@@ -79,38 +80,45 @@ def load_cases(paths: Iterable[Path], policies: Mapping[str, Policy]) -> Suite:
     for path in _files(paths):
         try:
             reader = _CaseReader(path, policies)
-            cases += reader.cases()
+            found = reader.cases()
         except PolicyError as error:
             problems += error.problems
             continue
+        cases += found
         problems += reader.findings.in_order()
-        for name, day in reader.defaults.items():
-            defaults.setdefault(name, {}).update(day)
+        for name in {case.policy for case in found}:
+            defaults.setdefault(name, {}).update(reader.defaults.entries)
     if problems:
         raise PolicyError(list(dict.fromkeys(problems)))
     return Suite(tuple(cases), defaults)
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
-    return [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+        if not found:
+            raise PolicyError(Problem("no-file", str(path), "there are no tests here", "tests are files named `*.yaml`"))
+        files += found
+    return list(dict.fromkeys(files))
 
 
 class _CaseReader:
     """One reading of one file; mistakes are added to `findings`.
 
     Attributes:
-        defaults: by policy, the entries of the day on which all is well.
+        defaults: the day on which all is well.
     """
 
     def __init__(self, path: Path, policies: Mapping[str, Policy]) -> None:
-        self.path = path
         self.policies = policies
+        self._missed: set[str] = set()
         self.findings = Findings(read_document(path, error=PolicyError))
-        self.defaults: dict[str, dict[str, Entry]] = {}
         check_shape(self.findings, CASES)
         if () in self.findings.broken:
             raise PolicyError(self.findings.in_order())
-        self._green = self._read_defaults()
+        specs = next(iter(policies.values())).vocabulary.facts if policies else {}
+        self.defaults = Defaults(self.findings, path.parent, specs)
 
     def cases(self) -> list[Case]:
         """Return the sound tests of the file."""
@@ -126,22 +134,6 @@ class _CaseReader:
                 )
             cases.append(case)
         return cases
-
-    def _read_defaults(self) -> Findings:
-        """Return where the defaults stand: here, or in the file beside this one that is named."""
-        named = self.findings.value("defaults")
-        if not isinstance(named, str):
-            return self.findings
-        other = self.path.parent / named
-        if not other.is_file():
-            self.findings.add(("defaults",), "no-file", f"there is no file {quoted(named)} beside this one")
-            return self.findings
-        green = Findings(read_document(other, error=PolicyError))
-        check_shape(green, CASES)
-        if not isinstance(green.value("defaults"), dict):
-            self.findings.add(("defaults",), "defaults", f"{quoted(named)} has no defaults of its own")
-            return self.findings
-        return green
 
     def _policy(self, path: Key) -> Policy | None:
         at = (*path, "policy") if self.findings.sound(*path, "policy") else ("policy",)
@@ -170,6 +162,8 @@ class _CaseReader:
         daily = daily_keys(expect)
         declared = self._declared(policy, (*path, "expect"), [key for key in expect if key not in daily])
         days = self._length(policy, path, facts, daily)
+        if days:
+            self._check_known(policy, path, facts)
         outcomes, rules = read_daily(self.findings, (*path, "expect"), policy, daily.values(), days)
         if len(self.findings.problems) > before:
             return None
@@ -198,54 +192,26 @@ class _CaseReader:
     def _facts(self, policy: Policy, path: Key) -> dict[str, tuple[Entry, ...]]:
         at = (*path, "facts")
         read = posted_facts(policy)
-        green = self._policy_defaults(policy)
+        green = self.defaults.entries
         facts: dict[str, tuple[Entry, ...]] = {name: (green[name],) for name in read if name in green}
         for name in self.findings.value(*at) or {}:
             if name not in read:
                 problem = f"`{policy.name}` reads no fact {quoted(name)}"
                 self.findings.add((*at, name), "unknown-fact", problem, nearest(name, read), key=True)
                 continue
-            series = self._series(self.findings, policy, (*at, name))
+            series = read_series(self.findings, (*at, name), policy.vocabulary.facts[name])
             if series:
                 facts[name] = series
-        for name in read:
-            if name not in facts and not self.findings.sound(*at, name):
-                problem = f"neither the defaults nor the test say what `{name}` is, and `{policy.name}` reads it"
-                self.findings.add(path, "missing", problem, f"add `{name}` to `defaults`")
         return facts
 
-    def _policy_defaults(self, policy: Policy) -> dict[str, Entry]:
-        """Return the defaults, one entry a fact; they may say more than this policy reads."""
-        if policy.name not in self.defaults:
-            here: dict[str, Entry] = {}
-            values = self._green.value("defaults")
-            for name in values if isinstance(values, dict) else {}:
-                if name not in policy.vocabulary.facts:
-                    help_ = nearest(name, posted_facts(policy))
-                    problem = f"there is no fact {quoted(name)}"
-                    self._green.add(("defaults", name), "unknown-fact", problem, help_, key=True)
-                    continue
-                series = self._series(self._green, policy, ("defaults", name))
-                if series and len(series) > 1:
-                    self._green.add(("defaults", name), "series", "a default is one value, not a series of days")
-                if series:
-                    here[name] = series[0]
-            if self._green is not self.findings:
-                self.findings.problems += self._green.problems
-                self._green.problems = []
-            self.defaults[policy.name] = here
-        return self.defaults[policy.name]
-
-    @staticmethod
-    def _series(findings: Findings, policy: Policy, at: Key) -> tuple[Entry, ...] | None:
-        raw: Any = findings.document.data
-        for part in at:
-            raw = raw[part]
-        try:
-            return fact_series(policy.vocabulary.facts[str(at[-1])], raw)
-        except MistakeError as mistake:
-            findings.add(at, mistake.code, mistake.problem, mistake.help)
-            return None
+    def _check_known(self, policy: Policy, path: Key, facts: Mapping[str, tuple[Entry, ...]]) -> None:
+        """Report facts of which nothing is said, each once a file: all its tests need the same default."""
+        for name in posted_facts(policy):
+            known = {*facts, *self.defaults.named, *self._missed}
+            if name not in known and not self.findings.sound(*path, "facts", name):
+                self._missed.add(name)
+                problem = f"neither the defaults nor the test say what `{name}` is, and `{policy.name}` reads it"
+                self.findings.add(path, "missing", problem, f"add `{name}` to `defaults`")
 
     def _declared(self, policy: Policy, at: Key, keys: Sequence[str]) -> tuple[Declared, ...]:
         declared: list[Declared] = []

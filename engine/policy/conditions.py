@@ -167,7 +167,12 @@ class ConditionReader:
             raise MistakeError(
                 "operator", f"{quoted(value)} has no operator", f'write `"> {value}"` or another of > >= < <= = !='
             )
-        operator, text = match[1], match[2].strip()
+        return self._compared(spec, cast("Operator", match[1]), match[2].strip(), value, with_facts=with_facts)
+
+    def _compared(
+        self, spec: FactSpec, operator: Operator, text: str, value: str, *, with_facts: bool
+    ) -> Compare | None:
+        """Return the comparison of a fact with what stands right of the operator: a number, a parameter or a fact."""
         if spec.choices and operator not in _WORD_OPERATORS:
             raise MistakeError(
                 "operator", f"`{spec.name}` is a word, {quoted(value)} asks for an order", "write `=` or `!=`"
@@ -176,7 +181,7 @@ class ConditionReader:
         if other is not None and not spec.choices:
             if not with_facts:
                 raise MistakeError("threshold", f"the edge of a band is a number, not the fact `{text}`")
-            return Compare(self._difference(spec, other), cast("Operator", operator), 0, f"{operator} {text}")
+            return Compare(self._difference(spec, other), operator, 0, f"{operator} {text}")
         parameter = text[1:] if text.startswith("$") else ""
         if parameter:
             if parameter in self._unsound:
@@ -194,7 +199,7 @@ class ConditionReader:
         except MistakeError as mistake:
             help_ = f"change the parameter `{parameter}`" if parameter else mistake.help
             raise MistakeError(mistake.code, mistake.problem, help_) from None
-        return Compare(spec.name, cast("Operator", operator), steps, f"{operator} {text}", parameter)
+        return Compare(spec.name, operator, steps, f"{operator} {text}", parameter)
 
     def _difference(self, left: FactSpec, right: FactSpec) -> str:
         """Return the name of the fact `left` − `right`, and declare it where it is new."""
@@ -211,9 +216,8 @@ class ConditionReader:
         one, other = (int(scale) for scale in scales)
         low, high = left.low * one - right.high * other, left.high * one - right.low * other
         if max(abs(low), abs(high)) > MAX_STEPS:
-            raise MistakeError(
-                "resolution", f"`{left.name}` and `{right.name}` differ by more than {MAX_STEPS:,} steps"
-            )
+            problem = f"`{left.name}` and `{right.name}` may differ by more than {MAX_STEPS:,} steps"
+            raise MistakeError("resolution", problem)
         name = f"{left.name} - {right.name}"
         self.facts[name] = replace(
             left,

@@ -15,6 +15,7 @@ from engine.policy.difference_declared import declared_changes
 from engine.policy.difference_lean import NEITHER, UNDECIDED, Lean, joint
 from engine.policy.difference_rules import Change, Impact, Rules
 from engine.policy.difference_vocabulary import fact_changes, wording_changed
+from engine.policy.difference_words import printed
 from engine.policy.model import Policy, Vocabulary
 
 if TYPE_CHECKING:
@@ -52,11 +53,8 @@ class Difference:
     @property
     def lean(self) -> Lean:
         """The direction of everything together."""
-        return joint([self._of_rules, *(change.own for change in self.changes)])
-
-    @property
-    def _of_rules(self) -> Lean:
-        return joint(impact.lean for impacts in self.impacts.values() for impact in impacts)
+        of_rules = [impact.lean for impacts in self.impacts.values() for impact in impacts]
+        return joint([*of_rules, *(change.lean for change in self.changes)])
 
     @property
     def by_outcome(self) -> Mapping[tuple[str, str], Lean]:
@@ -71,7 +69,7 @@ class Difference:
     @property
     def summary(self) -> str:
         """The whole in one sentence."""
-        if self.same_text:
+        if self.same_text and not self.changes:
             return "The two are the same to the byte."
         count = len(self.meaning)
         if not count:
@@ -102,7 +100,8 @@ def difference(old: Model, new: Model) -> Difference:
 def _of_vocabularies(old: Vocabulary, new: Model) -> Difference:
     _check(old, new)
     assert isinstance(new, Vocabulary)
-    return Difference(tuple(_vocabulary(old, new)), {}, old.sha256 == new.sha256)
+    changes = (*_vocabulary(old, new), *_shared_parameters(old, new))
+    return Difference(changes, {}, old.sha256 == new.sha256)
 
 
 @difference.register
@@ -156,6 +155,18 @@ def _vocabulary(old: Vocabulary, new: Vocabulary) -> Iterator[Change]:
     for name, spec in new.facts.items():
         if name in old.facts and wording_changed(old.facts[name], spec):
             yield Change("", "words", name, f"The fact `{name}` is described in other words.")
+
+
+def _shared_parameters(old: Vocabulary, new: Vocabulary) -> Iterator[Change]:
+    """Yield the changes of shared thresholds where no policy is at hand that would say what they do."""
+    for name in dict.fromkeys([*old.parameters, *new.parameters]):
+        before, after = (one.parameters[name].value if name in one.parameters else None for one in (old, new))
+        if before != after:
+            words = ["nothing" if value is None else printed(value) for value in (after, before)]
+            sentence = (
+                f"The shared parameter `{name}` is {words[0]} instead of {words[1]}; the policies tell what it does."
+            )
+            yield Change("", "parameters", name, sentence, (), UNDECIDED)
 
 
 def _bundle(old: Bundle, new: Bundle) -> Iterator[Change]:

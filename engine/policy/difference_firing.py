@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
-from engine.policy.model import Unknown
+from engine.policy.model import All, AnyOf, BandIs, Compare, Not, Unknown
 from engine.policy.points import UndecidedError, compared_facts, expression, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine.policy.model import Band, FactSpec, Gap, Instance, Span, Truth
+    from engine.policy.model import Band, Condition, FactSpec, Gap, Instance, Span, Truth
     from engine.policy.points import Expression, Point
 
 MAX_STATES = 20_000
@@ -48,6 +48,15 @@ class Side:
     def when(self) -> Expression:
         """The condition with its bands put in."""
         return self.instance is not None and expression(self.instance.when, self.bands)
+
+    @property
+    def compares(self) -> tuple[Compare, ...]:
+        """Its comparisons, those of its bands included."""
+        if self.instance is None:
+            return ()
+        when = self.instance.when
+        edges = (edge for fact in band_facts(when) for edge in (self.bands[fact].green, self.bands[fact].red))
+        return (*compares(when), *edges)
 
     @property
     def span(self) -> Span | None:
@@ -84,15 +93,16 @@ def firing(old: Side, new: Side, specs: Mapping[str, FactSpec]) -> Firing:
     """
     try:
         if old.span is None and new.span is None:
-            return _at_once(old.when, new.when, specs)
+            return _at_once(old, new, specs)
         return _over_days(old, new, _letters(old, new, specs))
     except UndecidedError:
         return _NOBODY_KNOWS
 
 
-def _at_once(old: Expression, new: Expression, specs: Mapping[str, FactSpec]) -> Firing:
-    more = find((old, new), lambda truths: truths[0] is not True and truths[1] is True, specs, {})
-    less = find((old, new), lambda truths: truths[0] is True and truths[1] is not True, specs, {})
+def _at_once(old: Side, new: Side, specs: Mapping[str, FactSpec]) -> Firing:
+    when, edges = (old.when, new.when), {leaf.fact: leaf.steps for side in (old, new) for leaf in side.compares}
+    more = find(when, lambda truths: truths[0] is not True and truths[1] is True, specs, edges)
+    less = find(when, lambda truths: truths[0] is True and truths[1] is not True, specs, edges)
     example = more if more is not None else less
     return Firing(_answer(more is not None), _answer(less is not None), example or {})
 
@@ -197,6 +207,26 @@ def _by_order(old: Side, new: Side, letters: frozenset[Letter]) -> Firing:
     if easier and harder:
         return SAME
     return Firing("yes", "no") if easier else Firing("no", "yes") if harder else _NOBODY_KNOWS
+
+
+def compares(condition: Condition) -> Iterator[Compare]:
+    """Yield the comparisons of a condition with a constant, those of bands left out."""
+    if isinstance(condition, Compare):
+        yield condition
+    elif isinstance(condition, All | AnyOf):
+        for part in condition.parts:
+            yield from compares(part)
+    elif isinstance(condition, Not):
+        yield from compares(condition.part)
+
+
+def band_facts(condition: Condition) -> tuple[str, ...]:
+    """Return the facts whose bands a condition reads, each once."""
+    if isinstance(condition, All | AnyOf):
+        return tuple(dict.fromkeys(fact for part in condition.parts for fact in band_facts(part)))
+    if isinstance(condition, Not):
+        return band_facts(condition.part)
+    return (condition.fact,) if isinstance(condition, BandIs) and condition.fact else ()
 
 
 def _answer(found: bool) -> Answer:  # noqa: FBT001 - the answer itself

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from decimal import Decimal
 
     from engine.policy.difference_firing import Firing
     from engine.policy.effects import Effects
@@ -64,7 +65,7 @@ def joint(leans: Iterable[Lean]) -> Lean:
     return result
 
 
-def moved(old: float, new: float) -> Lean:
+def moved(old: float | Decimal, new: float | Decimal) -> Lean:
     """Return the direction of a figure of which more is harder."""
     return NEITHER if old == new else HARDER if new > old else SOFTER
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from engine.policy.difference_firing import Firing, Side, firing
+from engine.policy.difference_firing import SAME, Firing, Side, band_facts, compares, firing
 from engine.policy.difference_lean import (
+    HARDER,
     NEITHER,
+    SOFTER,
     UNDECIDED,
     Lean,
     effects_lean,
@@ -31,8 +33,9 @@ from engine.policy.difference_words import (
     quantity_of,
     rule_words,
     span_words,
+    when_words,
 )
-from engine.policy.model import All, AnyOf, Compare, Instance, Not, facts_of
+from engine.policy.model import HARD, SOFT, All, AnyOf, Compare, Instance, Not, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -151,14 +154,11 @@ class Rules:
         """Yield what is different between two rules, and the direction where the impacts do not tell it."""
         if old.outcome != new.outcome:
             yield f"asks for {new.outcome} instead of {old.outcome}", NEITHER
-        before, after = measured(old.when, self._measure.old), measured(new.when, self._measure.new)
-        after = _with_old_parameters(before, after)
-        if before != after:
-            yield from ((clause, NEITHER) for clause in condition_changes(before, after))
+        yield from ((clause, NEITHER) for clause in self._conditions(old, new))
         if old.span != new.span:
             yield f"fires {span_words(new.span)} instead of {span_words(old.span)}", NEITHER
         if old.gap != new.gap and old.span and new.span:
-            yield f"changes what a day without data does: it {gap_words(new)}; it {gap_words(old)} before", NEITHER
+            yield f"takes a day without data as {gap_words(new)} instead of as {gap_words(old)}", NEITHER
         if old.each_band != new.each_band:
             yield (
                 ("stands for one rule a band now" if new.each_band else "no longer stands for one rule a band"),
@@ -174,10 +174,26 @@ class Rules:
             if one.name not in _SAID and getattr(old, one.name) != getattr(new, one.name):
                 yield self._other(one.name, getattr(old, one.name), getattr(new, one.name))
 
+    def _conditions(self, old: Rule, new: Rule) -> Iterator[str]:
+        before, after = measured(old.when, self._measure.old), measured(new.when, self._measure.new)
+        if before == _with_old_parameters(before, after):
+            return
+        if (old.unless is None) != (new.unless is None):
+            one, other = (rule.unless or rule.when for rule in (new, old))
+            words = when_words(other, unless=old.unless is not None)
+            yield f"{when_words(one, unless=new.unless is not None)}; before, it {words.replace('fires', 'fired', 1)}"
+            return
+        if old.unless is not None and new.unless is not None:
+            before, after = measured(old.unless, self._measure.old), measured(new.unless, self._measure.new)
+        after = _with_old_parameters(before, after)
+        yield from condition_changes(before, after, unless=new.unless is not None)
+
     @staticmethod
     def _other(name: str, old: object, new: object) -> tuple[str, Lean]:
         if name == "enabled":
             return ("is switched on" if new else "is switched off"), NEITHER
+        if name == "severity" and {old, new} == {HARD, SOFT}:
+            return f"is a {new} check instead of a {old} one", HARDER if new == HARD else SOFTER
         return f"has {name} {_plain(new)} instead of {_plain(old)}", UNDECIDED
 
     # ── bands and parameters ──
@@ -185,7 +201,7 @@ class Rules:
     def _band_changes(self) -> Iterator[Change]:
         for fact in dict.fromkeys([*self._bands[0], *self._bands[1]]):
             old, new = (bands.get(fact) for bands in self._bands)
-            impacts = self._of(lambda key, fact=fact: fact in self._facts(key))  # type: ignore[misc]
+            impacts = self._of(lambda key, fact=fact: fact in self._banded(key))  # type: ignore[misc]
             if old is None and new is not None:
                 words = f"green {bound(new.green)}, red {bound(new.red)}"
                 yield self._change("bands", fact, f"`{fact}` has a band now: {words}.", impacts)
@@ -196,17 +212,16 @@ class Rules:
                 if clauses:
                     yield self._change("bands", fact, f"`{fact}` is {_joined(clauses)}.", impacts)
 
-    def _facts(self, key: Key) -> set[str]:
-        return {fact for one in self._pair(key) if one is not None for fact in facts_of(one.when)}
+    def _banded(self, key: Key) -> set[str]:
+        return {fact for one in self._pair(key) if one is not None for fact in band_facts(one.when)}
 
     def _parameter_changes(self) -> Iterator[Change]:
         old, new = (_parameters(policy) for policy in (self.old, self.new))
         for name in dict.fromkeys([*old, *new]):
             before, after = old.get(name), new.get(name)
             if before is None or after is None:
-                known, word = (after, "is new") if before is None else (before, "is gone")
-                value = f": {printed(known.value)}" if known and word == "is new" else ""
-                yield self._change("parameters", name, f"The parameter `{name}` {word}{value}.")
+                word = "is no longer read here" if after is None else f"is read here now: {printed(after.value)}"
+                yield self._change("parameters", name, f"The parameter `{name}` {word}.")
                 continue
             if before.value != after.value:
                 moves = [key for key in self._keys if name in self._parameters_of(key)]
@@ -225,8 +240,8 @@ class Rules:
         found = set()
         for one, bands in zip(self._pair(key), (self.old.bands, self.new.bands), strict=True):
             if one is not None:
-                edges = [edge for fact in facts_of(one.when) if fact in bands for edge in _compares_of(bands[fact])]
-                found |= {compare.parameter for compare in (*_compares(one.when), *edges)}
+                edges = [edge for fact in band_facts(one.when) for edge in _compares_of(bands[fact])]
+                found |= {compare.parameter for compare in (*compares(one.when), *edges)}
         return found - {""}
 
     # ── impacts ──
@@ -263,6 +278,8 @@ class Rules:
             return ()
         found = firing(sides[0], sides[1], self._measure.specs)
         leans = self._lean(old, new, found)
+        if found == SAME and not any(lean != NEITHER for lean in leans.values()):
+            return ()
         name = new.id if new is not None else old.id if old is not None else ""
         example = self._example(found, sides)
         return tuple(Impact(outcome, name, lean, example) for outcome, lean in leans.items())
@@ -272,7 +289,7 @@ class Rules:
         if one is None or other is None:
             return False
         decides = [(it.when, it.outcome, it.span, it.rule.gap, it.rule.effects, it.rule.episode) for it in (one, other)]
-        bands = [[side.bands.get(fact) for fact in facts_of(one.when)] for side in (old, new)]
+        bands = [[side.bands.get(fact) for fact in band_facts(one.when)] for side in (old, new)]
         return decides[0] == decides[1] and bands[0] == bands[1] and old.promotes == new.promotes
 
     def _lean(self, old: Instance | None, new: Instance | None, found: Firing) -> dict[str, Lean]:
@@ -315,20 +332,10 @@ def _ending(policy: Policy, instance: Instance) -> Effects:
 
 
 def _parameters(policy: Policy) -> dict[str, Parameter]:
-    used = {one.parameter for rule in policy.rules.values() for one in _compares(rule.when)}
+    used = {one.parameter for rule in policy.rules.values() for one in compares(rule.when)}
     used |= {edge.parameter for band in policy.bands.values() for edge in _compares_of(band)}
     shared = {name: one for name, one in policy.vocabulary.parameters.items() if name in used}
     return {**shared, **policy.parameters}
-
-
-def _compares(condition: Condition) -> Iterator[Compare]:
-    if isinstance(condition, Compare):
-        yield condition
-    elif isinstance(condition, All | AnyOf):
-        for part in condition.parts:
-            yield from _compares(part)
-    elif isinstance(condition, Not):
-        yield from _compares(condition.part)
 
 
 def _compares_of(band: Band) -> tuple[Compare, Compare]:
@@ -337,7 +344,7 @@ def _compares_of(band: Band) -> tuple[Compare, Compare]:
 
 def _with_old_parameters(old: Condition, new: Condition) -> Condition:
     """Return `new` with every comparison that reads a parameter as `old` does saying what `old` says."""
-    known = {(one.fact, one.operator, one.parameter): one for one in _compares(old) if one.parameter}
+    known = {(one.fact, one.operator, one.parameter): one for one in compares(old) if one.parameter}
 
     def kept(condition: Condition) -> Condition:
         if isinstance(condition, Compare):

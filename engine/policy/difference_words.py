@@ -22,11 +22,7 @@ _TIMES = "\N{MULTIPLICATION SIGN}"
 _OPERATORS: Mapping[Operator, str] = {
     ">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "=": "equal to", "!=": "other than",
 }  # fmt: skip
-_GAPS = {
-    "breaks": "breaks its streak",
-    "holds": "neither counts nor breaks its streak",
-    "counts": "counts in its streak",
-}
+_GAPS = {"breaks": "a break of its streak", "holds": "no day at all", "counts": "a day that counts"}
 _MS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000))
 _EFFECT_WORDS = {
     "exposure": "exposure",
@@ -102,28 +98,54 @@ def _list(parts: Sequence[Condition]) -> str:
     return ", ".join(f"({phrase(part)})" if isinstance(part, All | AnyOf) else phrase(part) for part in parts)
 
 
-def condition_changes(old: Condition, new: Condition) -> Iterator[str]:
-    """Yield what became of a rule's condition, as the rest of a sentence that begins with the rule's name."""
+def condition_changes(old: Condition, new: Condition, *, unless: bool = False) -> Iterator[str]:
+    """Yield what became of a rule's condition, as the rest of a sentence that begins with the rule's name.
+
+    Args:
+        old: the condition before.
+        new: the condition after.
+        unless: whether the rule is a check, which fires where its condition does not hold.
+    """
     if isinstance(old, Compare) and isinstance(new, Compare) and old.fact == new.fact:
-        yield f"fires {_moved(old, new)}"
+        yield f"demands `{new.fact}` {_moved(old, new)}" if unless else f"fires {_moved(old, new)}"
         return
     kind = next((one for one in (All, AnyOf) if isinstance(old, one) or isinstance(new, one)), None)
     other = AnyOf if kind is All else All
     if kind is None or isinstance(old, other) or isinstance(new, other):
-        if isinstance(old, All | AnyOf) and isinstance(new, All | AnyOf) and set(old.parts) == set(new.parts):
-            word, was = ("any", "all") if isinstance(new, AnyOf) else ("all", "any")
-            yield f"fires when {word} of its {len(new.parts)} conditions holds, not {was} of them"
-            return
-        yield f"fires when {phrase(new)}, not when {phrase(old)}"
+        yield _other_connective(old, new) or when_words(new, unless=unless) + f", not {when_words(old, unless=unless)}"
         return
-    yield from _parts(_parts_of(old, kind), _parts_of(new, kind), joins_all=kind is All)
+    verbs = _VERBS[unless, kind is All]
+    yield from _parts(_parts_of(old, kind), _parts_of(new, kind), *verbs)
+
+
+# (a check, all must hold): what a rule does with one of its conditions, and what it no longer does
+_VERBS = {
+    (False, True): ("requires", "no longer requires"),
+    (False, False): ("fires at", "no longer fires at"),
+    (True, True): ("demands", "no longer demands"),
+    (True, False): ("is met by", "is no longer met by"),
+}
+
+
+def when_words(condition: Condition, *, unless: bool) -> str:
+    """Return when a rule fires."""
+    return f"fires {'unless' if unless else 'at'} {phrase(condition)}"
+
+
+def _other_connective(old: Condition, new: Condition) -> str:
+    if isinstance(old, All | AnyOf) and isinstance(new, All | AnyOf) and set(old.parts) == set(new.parts):
+        count = len(new.parts)
+        if isinstance(new, AnyOf):
+            return f"reads its {count} conditions as `any` instead of `all`: one is enough"
+        return f"reads its {count} conditions as `all` instead of `any`: each is needed"
+    return ""
 
 
 def _parts_of(condition: Condition, kind: type[All | AnyOf]) -> tuple[Condition, ...]:
     return condition.parts if isinstance(condition, kind) else (condition,)
 
 
-def _parts(old: Sequence[Condition], new: Sequence[Condition], *, joins_all: bool) -> Iterator[str]:
+def _parts(old: Sequence[Condition], new: Sequence[Condition], does: str, no_longer: str) -> Iterator[str]:
     gone = [part for part in old if part not in new]
     come = [part for part in new if part not in old]
     for part in list(gone):
@@ -131,11 +153,11 @@ def _parts(old: Sequence[Condition], new: Sequence[Condition], *, joins_all: boo
         if isinstance(part, Compare) and isinstance(twin, Compare):
             gone.remove(part)
             come.remove(twin)
-            yield f"{'asks for' if joins_all else 'fires at'} `{part.fact}` {_moved(part, twin)}"
+            yield f"{does} `{part.fact}` {_moved(part, twin)}"
     for part in gone:
-        yield f"no longer asks for {phrase(part)}" if joins_all else f"no longer fires at {phrase(part)}"
+        yield f"{no_longer} {phrase(part)}"
     for part in come:
-        yield f"asks for {phrase(part)} as well" if joins_all else f"fires at {phrase(part)} as well"
+        yield f"{does} {phrase(part)} as well"
 
 
 def _alike(old: Condition, new: Condition) -> bool:
@@ -156,15 +178,21 @@ def span_words(span: Span | None) -> str:
 
 
 def gap_words(rule: Rule) -> str:
-    """Return what a day without data does to a rule's streak."""
+    """Return what a rule takes a day without data for."""
     return _GAPS[rule.gap]
 
 
 def rule_words(rule: Rule, *, past: bool = False) -> str:
     """Return a whole rule: what it asks for, when, and after how long."""
-    asks, each = ("asked" if past else "asks"), "for each band, " if rule.each_band else ""
-    length = f", {span_words(rule.span)}" if rule.span else ""
-    return f"{each}it {asks} for {rule.outcome} at {phrase(rule.when)}{length}"
+    condition = rule.when if rule.unless is None else rule.unless
+    words = [
+        "for each band, " if rule.each_band else "",
+        f"it {'asked' if past else 'asks'} for {rule.outcome} ",
+        f"{'at' if rule.unless is None else 'unless'} {phrase(condition)}",
+        f", {span_words(rule.span)}" if rule.span else "",
+        "" if rule.enabled else "; it is switched off",
+    ]
+    return "".join(words)
 
 
 def duration_words(length_ms: int) -> str:

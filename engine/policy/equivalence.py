@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING
 
 from engine.policy.model import facts_of
 from engine.policy.points import UndecidedError, compared_facts, expression, find, joined
+from engine.policy.variants import switched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -42,6 +43,20 @@ class Comparison:
     policy: Policy
     mutant: Mutant
     usual: Mapping[str, int | None] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, policy: Policy, mutant: Mutant, usual: Mapping[str, int | None], switched_on: Collection[str] = ()
+    ) -> Comparison:
+        """Return the comparison of the two with some rules switched on."""
+        mutant = replace(mutant, policy=switched(mutant.policy, switched_on))
+        steps = dict(usual)
+        for name, spec in policy.vocabulary.facts.items():
+            one = spec.difference
+            left, right = (usual.get(one.left), usual.get(one.right)) if one else (None, None)
+            if one is not None and left is not None and right is not None:
+                steps[name] = left * one.left_scale - right * one.right_scale
+        return cls(switched(policy, switched_on), mutant, steps)
 
     @cached_property
     def touched(self) -> list[Pair]:
@@ -120,6 +135,8 @@ def proof(comparison: Comparison) -> Proof | None:
 
 
 def _conditions_proof(comparison: Comparison) -> Proof | None:
+    if not comparison.touched:
+        return Proof("no rule reads it")
     if comparison.mutant.lost_each:
         alike = _alike_in_all(comparison)
     else:
@@ -149,6 +166,8 @@ def _alike(comparison: Comparison, pair: Pair) -> bool:
         return comparison.find(_fire_differently, one, other) is None
     if before is None or after is None or before.span != after.span:
         return _never_counts(comparison, before, one) and _never_counts(comparison, after, other)
+    if _only_counts(comparison, before, after):
+        return comparison.find(_fire_differently, one, other) is None
     if comparison.find(_differ, one, other) is not None:
         return False
     if before.rule.gap == after.rule.gap and (
@@ -157,6 +176,15 @@ def _alike(comparison: Comparison, pair: Pair) -> bool:
         return True
     # What a day of unknown truth does was changed, or which facts being young makes it break.
     return comparison.find(_unknown, one) is None
+
+
+def _only_counts(comparison: Comparison, *rules: Instance) -> bool:
+    """Return whether a day counts or does not: in a window of days nothing breaks, unless the rule promotes."""
+    policies = (comparison.policy, comparison.mutant.policy)
+    return all(
+        one.span and one.span.of and one.rule.gap != "counts" and one.outcome not in policy.promotes
+        for one, policy in zip(rules, policies, strict=True)
+    )
 
 
 def _never_counts(comparison: Comparison, instance: Instance | None, condition: Expression) -> bool:

@@ -144,7 +144,7 @@ class _Teller:
             instance.id, rule.outcome, _NAMES[now], rule.refs, rule.because, tuple(leaves.values()), streak
         )
 
-    def _leaves(self, condition: Condition, *, asked: bool) -> list[Leaf]:
+    def _leaves(self, condition: Condition, *, asked: bool) -> list[Leaf]:  # noqa: PLR0911 - one a kind of condition
         match condition:
             case Compare():
                 return [self._compared(condition, asked=asked)]

@@ -113,7 +113,11 @@ KINDS = (
     Habits(
         "vocabulary",
         ("vocabulary", "facts"),
-        orders={("facts", ANY): ("title", "unit", "worse", "range", "resolution", "max_age", "from")},
+        orders={
+            ("facts", ANY): ("title", "unit", "worse", "range", "resolution", "max_age", "from"),
+            ("parameters", ANY): ("value", "range", "about"),
+        },
+        quoted=(("parameters",),),
     ),
 )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.policy.derive import Day, History
 from engine.policy.interpreter import fires, outcome_of
 from engine.policy.model import facts_of
+from engine.policy.variants import switched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,9 +34,14 @@ class Judge:
 
     def killer(self, mutant: Mutant) -> tuple[str, int] | None:
         """Return the name of a test that fails with the mutant, and on which day; None where all pass."""
-        gone, rules = self._changed(mutant.policy)
+        changes: dict[frozenset[str], _Change] = {}
         for result in self._in_order():
-            day = self._failing_day(mutant, result, gone, rules)
+            on = result.case.switched_on
+            if not mutant.switched_on <= on:
+                continue
+            if on not in changes:
+                changes[on] = _change(switched(self.policy, on), switched(mutant.policy, on))
+            day = _failing_day(mutant, result, self._fired[id(result)], changes[on])
             if day is not None:
                 self._last = [result, *(one for one in self._last if one is not result)][:8]
                 return result.case.name, day + 1
@@ -44,40 +50,47 @@ class Judge:
     def _in_order(self) -> list[CaseResult]:
         return [*self._last, *(result for result in self._results if not any(result is one for one in self._last))]
 
-    def _changed(self, mutated: Policy) -> tuple[frozenset[str], list[Instance]]:
-        """Return the ids of rules that are no longer what they were, and the rules to be evaluated anew."""
-        before = self.policy.by_id
-        bands = {fact for fact, band in mutated.bands.items() if band != self.policy.bands[fact]}
-        anew = [
-            one
-            for one in mutated.instances
-            if not _same(before.get(one.id), one, self.policy, mutated) or bands.intersection(facts_of(one.when))
-        ]
-        kept = {one.id for one in mutated.instances} - {one.id for one in anew}
-        return frozenset(before) - kept, anew
 
-    def _failing_day(
-        self, mutant: Mutant, result: CaseResult, gone: frozenset[str], rules: Sequence[Instance]
-    ) -> int | None:
-        """Return the first day on which an expectation is missed."""
-        policy, case = mutant.policy, result.case
-        columns = [(rule.id, _column(policy, rule, result)) for rule in rules]
-        order_changed = policy.outcomes != self.policy.outcomes or policy.otherwise != self.policy.otherwise
-        outcomes_changed = order_changed or any(self._asks_otherwise(rule) for rule in rules)
-        for day, before in enumerate(self._fired[id(result)]):
-            fired = (before - gone).union(name for name, column in columns if column[day])
-            if fired == before and not outcomes_changed:
-                continue
-            expected, outcome = case.rules[day], case.outcomes[day]
-            if expected is not None and mutant.names(fired) != mutant.names(expected):
-                return day
-            if outcome is not None and outcome_of(policy, fired) != outcome:
-                return day
-        return None
+@dataclass(frozen=True)
+class _Change:
+    """What a mutant changes: rules that are gone, rules to be evaluated anew, and whether outcomes may differ."""
 
-    def _asks_otherwise(self, rule: Instance) -> bool:
-        before = self.policy.by_id.get(rule.id)
-        return before is None or before.outcome != rule.outcome
+    policy: Policy
+    gone: frozenset[str]
+    anew: tuple[Instance, ...]
+    outcomes: bool
+
+
+def _change(policy: Policy, mutated: Policy) -> _Change:
+    before = policy.by_id
+    bands = {fact for fact, band in mutated.bands.items() if band != policy.bands[fact]}
+    anew = [
+        one
+        for one in mutated.instances
+        if not _same(before.get(one.id), one, policy, mutated) or bands.intersection(facts_of(one.when))
+    ]
+    kept = {one.id for one in mutated.instances} - {one.id for one in anew}
+    asked = [before[one.id].outcome if one.id in before else None for one in anew] != [one.outcome for one in anew]
+    turned = (policy.outcomes, policy.otherwise) != (mutated.outcomes, mutated.otherwise)
+    return _Change(mutated, frozenset(before) - kept, tuple(anew), turned or asked)
+
+
+def _failing_day(
+    mutant: Mutant, result: CaseResult, fired_before: Sequence[frozenset[str]], change: _Change
+) -> int | None:
+    """Return the first day on which an expectation is missed, from 0."""
+    case = result.case
+    columns = [(rule.id, _column(change.policy, rule, result)) for rule in change.anew]
+    for day, before in enumerate(fired_before):
+        fired = (before - change.gone).union(name for name, column in columns if column[day])
+        if fired == before and not change.outcomes:
+            continue
+        expected, outcome = case.rules[day], case.outcomes[day]
+        if expected is not None and mutant.names(fired) != mutant.names(expected):
+            return day
+        if outcome is not None and outcome_of(change.policy, fired) != outcome:
+            return day
+    return None
 
 
 def _same(before: Instance | None, after: Instance, one: Policy, other: Policy) -> bool:

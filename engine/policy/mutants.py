@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, get_args
 
 from engine.policy.alterations import Kind, alterations, altered_compares, changed, moved
 from engine.policy.altered_effects import altered_declarations, altered_effects, effects_changed
-from engine.policy.model import All, AnyOf, BandIs, Compare, Gap, Instance, Not, Span, in_band
+from engine.policy.expansion import not_true
+from engine.policy.model import HARD, SOFT, All, AnyOf, BandIs, Compare, Gap, Not, Span
+from engine.policy.variants import switched, with_rule, with_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 Decided = tuple[str, "Collection[str]"]
 
 # Decisions that no day of facts can show: a test expects what the policy declares.
-DECLARED_KINDS: frozenset[Kind] = frozenset({"effects", "episode", "promotes", "exit", "stage"})
+DECLARED_KINDS: frozenset[Kind] = frozenset({"effects", "episode", "check", "promotes", "exit", "stage"})
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Mutant:
         where: such as ``rules.drawdown_red``, ``bands.drawdown.green``, ``effects.PAUSE``.
         change: in words, from → to.
         rule: the name of the rule, where it is one rule's.
+        switched_on: rules that the file switches off and that are on in `policy`, and in the tests that judge it.
     """
 
     policy: Policy = field(repr=False)
@@ -44,6 +47,7 @@ class Mutant:
     where: str
     change: str
     rule: str = ""
+    switched_on: frozenset[str] = frozenset()
 
     @property
     def declared(self) -> bool:
@@ -80,17 +84,22 @@ def mutants(policy: Policy) -> Iterator[Mutant]:
 
 
 def _of_rule(policy: Policy, rule: Rule) -> Iterator[Mutant]:
+    """Yield the mutants of one rule; one that is off is changed as if it were on, and also switched on."""
     where = f"rules.{rule.name}"
+    on = frozenset() if rule.enabled else frozenset({rule.name})
+    if on:
+        policy = switched(policy, on)
+        yield Mutant(policy, "enabled", where, "`enabled: no` → `enabled: yes`", rule.name)
+        rule = policy.rules[rule.name]
     for kind, change, after in (("rule removed", f"`{rule.name}` removed", None), *_altered_rules(policy, rule)):
-        yield Mutant(with_rule(policy, rule.name, after), kind, where, change, rule.name)
+        yield Mutant(with_rule(policy, rule.name, after), kind, where, change, rule.name, on)
     if rule.each_band:
-        yield from _of_each(policy, rule)
+        yield from (replace(mutant, switched_on=on) for mutant in _of_each(policy, rule))
 
 
 def _altered_rules(policy: Policy, rule: Rule) -> Iterator[tuple[Kind, str, Rule]]:
     yield from _altered_duties(policy, rule)
-    for one in alterations(rule.when, policy.vocabulary.facts):
-        yield one.kind, one.change, replace(rule, when=one.condition)
+    yield from _altered_conditions(policy, rule)
     if rule.span is not None:
         for span in (*_spans(rule.span), None):
             after = f"`for: {span_text(span)}`" if span else "at once"
@@ -100,8 +109,24 @@ def _altered_rules(policy: Policy, rule: Rule) -> Iterator[tuple[Kind, str, Rule
                 yield "gap", f"`gap: {rule.gap}` → `gap: {gap}`", replace(rule, gap=gap)
 
 
+def _altered_conditions(policy: Policy, rule: Rule) -> Iterator[tuple[Kind, str, Rule]]:
+    """Yield the rule with each change of its condition, as it was written: with `when` or with `unless`."""
+    facts = policy.vocabulary.facts
+    if rule.unless is None:
+        yield from ((one.kind, one.change, replace(rule, when=one.condition)) for one in alterations(rule.when, facts))
+        return
+    yield "unless", "`unless` → `when`", replace(rule, when=rule.unless, unless=None)
+    yield (
+        "unless",
+        "`unless` → `when: not`, which what is unknown does not fire",
+        replace(rule, when=Not(rule.unless), unless=None),
+    )
+    for one in alterations(rule.unless, facts):
+        yield one.kind, one.change, replace(rule, when=not_true(one.condition), unless=one.condition)
+
+
 def _altered_duties(policy: Policy, rule: Rule) -> Iterator[tuple[Kind, str, Rule]]:
-    """Yield the rule with other outcomes, episodes and effects."""
+    """Yield the rule with other outcomes, episodes and effects, and as another kind of check."""
     for outcome in policy.outcomes:
         if outcome != rule.outcome:
             yield "outcome", f"`{rule.outcome}` → `{outcome}`", replace(rule, outcome=outcome)
@@ -111,6 +136,9 @@ def _altered_duties(policy: Policy, rule: Rule) -> Iterator[tuple[Kind, str, Rul
             yield "episode", change, replace(rule, episode=episode)
     for effects in altered_effects(rule.effects):
         yield "effects", effects_changed(rule.effects, effects), replace(rule, effects=effects)
+    for severity in (HARD, SOFT):
+        if rule.severity not in {"", severity}:
+            yield "check", f"`{rule.severity}` → `{severity}`", replace(rule, severity=severity)
 
 
 def _of_each(policy: Policy, rule: Rule) -> Iterator[Mutant]:
@@ -162,7 +190,7 @@ def _of_band(policy: Policy, band: Band) -> Iterator[Mutant]:
 
 def _of_parameters(policy: Policy) -> Iterator[Mutant]:
     """Yield each parameter a step lower and higher, wherever it is read at once."""
-    for name in policy.parameters:
+    for name in dict.fromkeys(leaf.parameter for leaf in _all_compares(policy) if leaf.parameter):
         for sign in (-1, 1):
             by = partial(_shifted, policy.vocabulary.facts, name, sign)
             bands = {fact: replace(band, green=by(band.green), red=by(band.red)) for fact, band in policy.bands.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.clock import elapsed_s
 from engine.errors import PolicyError, Problem
 from engine.policy.declared import declared_text
-from engine.policy.equivalence import Comparison, Proof, proof
+from engine.policy.equivalence import Comparison, proof
 from engine.policy.judge import Judge
 from engine.policy.mutants import mutants
 from engine.policy.testing import run_policy_tests
@@ -128,17 +128,25 @@ def _judged(
     killed = judge.killer(mutant)
     if killed is not None:
         return Mutated(mutant, "killed", killed[0], killed[1])
-    usual = {name: entry.steps for name, entry in defaults.items()}
-    comparison = Comparison(policy, mutant, usual)
-    proved = proof(comparison)
-    if isinstance(proved, Proof):
-        return Mutated(mutant, "equivalent", reason=proved.reason)
-    found = witness(comparison, defaults)
-    if found is None:
-        return Mutated(
-            mutant, "survived", reason="no facts were found that tell it apart, and no proof that there are none"
-        )
-    return Mutated(mutant, "survived", witness=found, reason=_told_apart(found))
+    reasons: list[str] = []
+    for switched_on in _switches(policy, mutant):
+        comparison = Comparison.of(policy, mutant, {name: entry.steps for name, entry in defaults.items()}, switched_on)
+        proved = proof(comparison)
+        if proved is not None:
+            reasons.append(proved.reason)
+            continue
+        found = witness(comparison, defaults, switched_on)
+        reason = _told_apart(found) if found else "no facts were found that tell it apart, and no proof that none do"
+        return Mutated(mutant, "survived", witness=found, reason=reason)
+    return Mutated(mutant, "equivalent", reason=reasons[-1])
+
+
+def _switches(policy: Policy, mutant: Mutant) -> list[frozenset[str]]:
+    """Return the rules to be switched on: a mutant is alike only if it is so with the rules that are off as well."""
+    off = frozenset(rule.name for rule in policy.rules.values() if not rule.enabled)
+    if mutant.switched_on or mutant.kind == "enabled" or not off:
+        return [mutant.switched_on]
+    return [frozenset(), off]
 
 
 def _told_apart(found: Witness) -> str:
@@ -146,6 +154,8 @@ def _told_apart(found: Witness) -> str:
         return f"{outcome} [{', '.join(rules)}]"
 
     facts = ", ".join(f"{name} {series}" for name, series in found.facts.items()) or "the defaults"
+    if found.switched_on:
+        facts += f" with {', '.join(sorted(found.switched_on))} switched on"
     written, mutated = decided(found.outcome, found.rules), decided(found.mutant_outcome, found.mutant_rules)
     return f"on day {found.days} of {facts}: {written} as written, {mutated} changed; no test expects it"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cerberus import Validator
 
 from engine.errors import Problem
+from engine.policy.fits import fits
 from engine.policy.model import HARD, SOFT
 from engine.policy.quantity import nearest, quoted
 
@@ -220,6 +221,8 @@ def check_shape(findings: Findings, schema: dict[str, Any]) -> None:
     if not isinstance(document.data, dict):
         findings.add((), "type", f"expected a mapping, found {_kind(document.data)}")
         findings.broken.add(())
+        return
+    if fits(document.data, schema):
         return
     validator = Validator(schema)
     validator.validate(document.data, normalize=False)

@@ -62,7 +62,8 @@ def fact_series(spec: FactSpec, raw: Any) -> tuple[Entry, ...]:
         MistakeError: not a series, or a value that the fact cannot have: wrong unit, range or resolution.
     """
     text = _as_text(raw, spec)
-    if parse_quantity(text) is not None:  # also one with a space in it, such as `24 hours`
+    quantity = parse_quantity(text)
+    if quantity is not None and quantity.suffix not in STATUSES:  # also one with a space in it, such as `24 hours`
         return (Entry(threshold(spec, text)),)
     entries: list[Entry] = []
     for item, count in _items(text, spec.choices):
@@ -143,6 +144,6 @@ def _as_text(raw: Any, spec: FactSpec) -> str:
 
 
 def _shown(raw: Any) -> str:
-    if raw is None:
-        return "null"
-    return str(raw).lower() if isinstance(raw, bool) else str(raw)
+    if isinstance(raw, list | dict):
+        return "[…]" if isinstance(raw, list) else "{…}"
+    return "null" if raw is None else str(raw).lower()

@@ -163,7 +163,7 @@ class _Writer:
         return [line, *(_Line(indent + _STEP, text) for text in rest)]
 
     def _first(self, entry: Entry, indent: int, text: str, *, is_broken: bool = False) -> _Line:
-        """Return the line that an entry begins with, and its comment: where it was, or close to a line that was broken."""
+        """Return the line that an entry begins with, and its comment: where it was, or close to a broken line."""
         comment, column = self.tree.beside.get(entry.path, (self.tree.shared.get(entry.path, ""), 0))
         group = entry.path[:-1] if column and not is_broken else None
         return _Line(indent, text, comment, column, group)

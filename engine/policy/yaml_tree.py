@@ -271,7 +271,7 @@ class _Attacher:
     def _is_spread(self, entry: Entry) -> bool:
         """Return whether an entry stands within braces that fill several lines, some of them with a comment."""
         around = self._containers(entry)[-len(entry.path) :]
-        spans = [(self._line(node.start), self._line(node.end)) for node in around if node.is_flow]
+        spans = [(self._key_line(node), self._line(node.end)) for node in around if node.is_flow]
         return any(first < last and any(first <= line <= last for line in self.remarked) for first, last in spans)
 
     def _comments(self) -> Iterator[_Comment]:
@@ -295,6 +295,9 @@ class _Attacher:
     def _line(self, index: int) -> int:
         return bisect_right(self.line_starts, index) - 1
 
+    def _key_line(self, node: Node) -> int:
+        return self.by_path[node.path].line if node.path else self._line(node.start)
+
     def _blank_before(self, line: int) -> bool:
         return line > 0 and not self.lines[line - 1].strip()
 
@@ -303,6 +306,9 @@ class _Attacher:
         began = self.on_line.get(comment.line, [])
         if began:
             first = min(began, key=lambda entry: len(entry.path))
+            if self._follows_a_dash(first):
+                self.above[first.path].append(comment.text)
+                return True
             self.beside[first.path] = (comment.text, comment.column)
             self._share(comment, first, began)
             return True
@@ -315,6 +321,11 @@ class _Attacher:
         else:
             return False
         return True
+
+    def _follows_a_dash(self, entry: Entry) -> bool:
+        """Return whether an entry will be written on the line of its item, which began on a line above."""
+        item = self.by_path.get(entry.path[:-1])
+        return item is not None and not item.key and item.value.entries[0] is entry and item.line < entry.line
 
     def _share(self, comment: _Comment, first: Entry, began: list[Entry]) -> None:
         """Note the other entries of a line for which its comment is read."""

@@ -240,6 +240,7 @@ def zipped(text: str) -> bytes:
         (gzip.compress(b""), "empty"),
         (zipped(GOOD), "zip"),
     ],
+    ids=["cut", "cut-early", "garbage", "tail", "empty", "zip"],  # the bytes hold the time
 )
 def test_a_broken_archive_is_one_message(tmp_path: Path, raw: bytes, code: str) -> None:
     with pytest.raises(DataError) as caught:
