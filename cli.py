@@ -22,6 +22,7 @@ CONFIG = Path("config/prod_candidate_R1.yaml")
 RULES = Path("config/prod_scale_rules_R1.yaml")
 MARKET = Path("state/market.db")
 LEDGER = Path("reports/futures/live/trading.db")
+POLICY_TESTS = Path("policies/tests")
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
@@ -34,7 +35,11 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Prices and funding: import, download, check.", no_args_is_help=True, rich_markup_mode=None)
 verdict_app = typer.Typer(rich_markup_mode=None)
+policy_app = typer.Typer(
+    help="Policies: check, test, mutate, replay over history.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(data_app, name="data")
+app.add_typer(policy_app, name="policy")
 app.add_typer(verdict_app, name="verdict")
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="The frozen configuration.")]
@@ -398,6 +403,83 @@ def report(
     if not daily:
         raise UsageError(Problem("report", "report", "no kind of report was asked for", "add --daily"))
     _output(daily_report(ledger, config, rules, SystemClock()), archived_text, as_json)
+
+
+@policy_app.command("check")
+def policy_check(rules: RulesOption = RULES, as_json: JsonOption = False) -> None:
+    """Check a bundle and all it names; every mistake with file, line and column.
+
+    Example: stagegate policy check --rules config/prod_scale_rules_R1.yaml
+    """
+    from engine.policy.bundle import load_bundle
+    from engine.reports.terminal_policy import check_text
+
+    bundle = load_bundle(rules)
+    hashes = {"bundle": bundle.name, "sha256": bundle.sha256, "config_sha256": bundle.config_sha256}
+    _output(hashes if as_json else bundle, check_text, as_json)
+
+
+@policy_app.command("test")
+def policy_test(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders of tests.")] = None,
+    rules: RulesOption = RULES,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")] = None,
+    both: Annotated[bool, typer.Option("--both", help="Decide each day with both engines.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the tests of the policies and say what they cover; exit code 1 if one fails.
+
+    Example: stagegate policy test policies/tests --junit reports/policy.xml
+    """
+    from engine.policy.bundle import load_bundle
+    from engine.policy.coverage import coverage
+    from engine.policy.junit import write_junit
+    from engine.policy.testing import run_policy_tests
+    from engine.reports.terminal_policy import tests_text
+
+    run = run_policy_tests(load_bundle(rules), paths or [POLICY_TESTS], engines="both" if both else "interpreter")
+    if junit:
+        write_junit(run, junit)
+    _output(coverage(run) if as_json else run, lambda tests: tests_text(tests, coverage(tests)), as_json)
+    raise typer.Exit(1 if run.failed else 0)
+
+
+@policy_app.command("mutate")
+def policy_mutate(
+    policies: Annotated[list[str] | None, typer.Argument(help="Policies to change; all if absent.")] = None,
+    rules: RulesOption = RULES,
+    tests: Annotated[Path, typer.Option("--tests", help="The folder of tests.")] = POLICY_TESTS,
+    as_json: JsonOption = False,
+) -> None:
+    """Change every decision alone and see whether a test notices; exit code 1 if a change survives.
+
+    Example: stagegate policy mutate action
+    """
+    from engine.policy.bundle import load_bundle
+    from engine.policy.mutation import mutate
+    from engine.reports.terminal_policy import mutation_text
+
+    report = mutate(load_bundle(rules), [tests], policies=policies or ())
+    _output(report.survivors if as_json else report, mutation_text, as_json)
+    raise typer.Exit(1 if report.survivors else 0)
+
+
+@policy_app.command("replay")
+def policy_replay(
+    ledger: LedgerOption = LEDGER,
+    rules: RulesOption = RULES,
+    policy: Annotated[str, typer.Option(help="The policy of the bundle.")] = "action",
+    as_json: JsonOption = False,
+) -> None:
+    """Decide every recorded day of a ledger anew: days by outcome, transitions, stretches.
+
+    Example: stagegate policy replay --ledger reports/demo/ledger.db
+    """
+    from engine.history import replay_policy
+    from engine.policy.bundle import load_bundle
+    from engine.reports.terminal_policy import replay_days_text
+
+    _output(replay_policy(load_bundle(rules).policies[policy], ledger), replay_days_text, as_json)
 
 
 if __name__ == "__main__":

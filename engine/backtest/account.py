@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.backtest.grid import Grid
+    from engine.backtest.journal import Totals
     from engine.backtest.lanes import Lane
     from engine.backtest.records import Fill, FundingPayment, History
     from engine.portfolio import Costs
@@ -105,6 +106,10 @@ class Account:
         if len(self._funding) < len(self._journal.settled):
             self._funding += self._journal.funding(self._lanes, len(self._funding))
         return self._funding
+
+    def totals(self) -> dict[str, Totals]:
+        """Return what each symbol's executions and settlements sum up to so far."""
+        return self._journal.totals(self._lanes, self._costs.slippage_ratio)
 
     def closed_by(self, at_ms: int) -> int:
         """Return how many hours of the grid have closed by `at_ms`: what to `run` until."""

@@ -5,8 +5,10 @@ The loop runs over years of hours and tens of thousands of orders, so it writes 
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 
 _BEFORE = -1
 
-Trade = tuple[int, int, float, float, float, float, float, float, str]
-"""Hour, lane, signed change, quantity after, price, price before slippage, reference price, fee, reason."""
+STOPPED = "stop"
+"""The one reason whose execution is inside a bar, at its stop's trigger or beyond."""
+
+Trade = tuple[int, int, float, float, float, float, str]
+"""Hour, lane, signed change, quantity after, price, fee, reason."""
 
 Settled = tuple[int, int, int, float, float]
 """Hour, lane, index in the lane's settlements, quantity, amount."""
@@ -44,6 +49,29 @@ class Changes:
         part = slice(bisect_left(self.hour, start) - 1, bisect_left(self.hour, stop))
         spans = np.diff(np.maximum(np.array(self.hour[part]), start), append=stop)
         return np.repeat(np.array(self.qty[part]), spans), np.repeat(np.array(self.cash_usd[part]), spans)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What one symbol's executions and settlements sum up to.
+
+    Attributes:
+        orders: reason -> executions.
+        notional_usd: traded, at the prices of the fills.
+        fees_usd: paid.
+        slippage_usd: paid.
+        funding_usd: paid (+) or received (−).
+        assumed_settlements: charged at the default rate, because the record lacks them.
+        estimated_settlements: at a last price, for want of a mark price.
+    """
+
+    orders: dict[str, int]
+    notional_usd: float
+    fees_usd: float
+    slippage_usd: float
+    funding_usd: float
+    assumed_settlements: int
+    estimated_settlements: int
 
 
 @dataclass
@@ -74,21 +102,22 @@ class Journal:
     def fills(self, lanes: Sequence[Lane], time_ms: IntArray, start: int, slippage_ratio: float) -> list[Fill]:
         """Return the executions from number `start` on as records."""
         found = []
-        for hour, index, delta, after, price, before_slippage, ref_price, fee, reason in self.trades[start:]:
-            stopped = reason == "stop"
-            opened_ms = int(time_ms[hour])
+        for hour, index, delta, after, price, fee, reason in self.trades[start:]:
+            stopped = reason == STOPPED
+            opened_ms = time_ms.item(hour)
+            side = 1 if delta > 0.0 else -1
             found.append(
                 Fill(
                     bar=hour,
                     at_ms=opened_ms + HOUR_MS - 1 if stopped else opened_ms,
                     symbol=lanes[index].symbol,
-                    side=1 if delta > 0.0 else -1,
+                    side=side,
                     qty=abs(delta),
                     price=price,
-                    ref_price=ref_price,
+                    ref_price=(lanes[index].stop if stopped else lanes[index].open).item(hour),
                     ref_kind="stop" if stopped else "bar_open",
                     fee_usd=fee,
-                    slippage_usd=abs(delta) * before_slippage * slippage_ratio,
+                    slippage_usd=abs(delta) * price * slippage_ratio / (1.0 + side * slippage_ratio),
                     reason=reason,
                     qty_after=after,
                 )
@@ -113,6 +142,30 @@ class Journal:
                     assumed=due.assumed[number],
                     estimated=due.estimated.item(number),
                 )
+            )
+        return found
+
+    def totals(self, lanes: Sequence[Lane], slippage_ratio: float) -> dict[str, Totals]:
+        """Return what each symbol's executions and settlements sum up to."""
+        count = len(lanes)
+        _, traded, delta, _, price, fee, reasons = zip(*self.trades, strict=True) if self.trades else ((),) * 7
+        at = np.array(traded, dtype=np.int64)
+        side = np.sign(np.array(delta, dtype=np.float64))
+        notional = np.abs(np.array(delta, dtype=np.float64)) * np.array(price, dtype=np.float64)
+        slippage = notional * slippage_ratio / (1.0 + side * slippage_ratio)
+        sums = [np.bincount(at, weights=each, minlength=count) for each in (notional, np.array(fee), slippage)]
+        kinds = Counter(zip(traded, reasons, strict=True))
+        found = {}
+        for index, lane in enumerate(lanes):
+            numbers = [number for _, settled, number, _, _ in self.settled if settled == index]
+            found[lane.symbol] = Totals(
+                orders={reason: many for (traded_at, reason), many in kinds.items() if traded_at == index},
+                notional_usd=sums[0].item(index),
+                fees_usd=sums[1].item(index),
+                slippage_usd=sums[2].item(index),
+                funding_usd=-math.fsum(amount for _, settled, _, _, amount in self.settled if settled == index),
+                assumed_settlements=sum(lane.due.assumed[number] for number in numbers),
+                estimated_settlements=int(lane.due.estimated[numbers].sum()),
             )
         return found
 

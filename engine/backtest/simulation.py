@@ -22,6 +22,7 @@ import numpy as np
 
 from engine.backtest.account import WRITTEN_OUT, Account
 from engine.backtest.grid import hourly_grid
+from engine.backtest.journal import STOPPED
 from engine.backtest.lanes import make_lane
 from engine.backtest.records import Bounds, Restart, Skip
 from engine.portfolio import (
@@ -239,9 +240,9 @@ class Simulation(Account):
         if not self._plain[index]:
             self._decide_with_care(hour, index, target)
         elif needs_rebalance(target, self._last_target[index], self._dead_band):
-            lane, held = self._lanes[index], self._qty[index]
+            lane = self._lanes[index]
             wanted = target / lane.sized_at.item(hour)
-            self._execute(hour, index, wanted, lane.open.item(hour), None, target, _reason(held, wanted))
+            self._execute(hour, index, wanted, lane.open.item(hour), target, _reason(self._qty[index], wanted))
 
     def _decide_with_care(self, hour: int, index: int, target: float) -> None:
         """Decide where bounds, the venue's limits or a sleeve's memory have a say."""
@@ -270,7 +271,7 @@ class Simulation(Account):
         else:
             trimmed = must_reduce and held * after > 0.0
             reason = "flatten" if flattened else "reduce" if trimmed else _reason(held, after)
-        self._execute(hour, index, after, lane.open.item(hour), None, target if after != 0.0 else 0.0, reason)
+        self._execute(hour, index, after, lane.open.item(hour), target if after != 0.0 else 0.0, reason)
         if flattened:
             self._restart(hour, index, "flatten")
 
@@ -303,25 +304,15 @@ class Simulation(Account):
             bars, own = lane.sleeve.bars, lane.own.item(hour)
             if bars.low.item(own) <= trigger if held > 0.0 else bars.high.item(own) >= trigger:
                 before_slippage = stop_fill_reference(lane.open.item(hour), trigger, long=held > 0.0)
-                self._execute(hour, index, 0.0, before_slippage, trigger, 0.0, "stop")
+                self._execute(hour, index, 0.0, before_slippage, 0.0, STOPPED)
 
-    def _execute(
-        self,
-        hour: int,
-        index: int,
-        after: float,
-        before_slippage: float,
-        trigger: float | None,
-        target: float,
-        reason: str,
-    ) -> None:
-        """Change a lane's quantity to `after` at a price before slippage, which a stop's trigger is told apart from."""
+    def _execute(self, hour: int, index: int, after: float, before_slippage: float, target: float, reason: str) -> None:
+        """Bring a lane's quantity to `after` at a price before slippage."""
         delta = after - self._qty[index]
         price = before_slippage * (self._buying if delta > 0.0 else self._selling)
         fee = self._fee_ratio * abs(delta) * price
         self._book(hour, index, after, -delta * price - fee)
-        reference = before_slippage if trigger is None else trigger
-        self._journal.trades.append((hour, index, delta, after, price, before_slippage, reference, fee, reason))
+        self._journal.trades.append((hour, index, delta, after, price, fee, reason))
         self._last_target[index] = target
         if not self._plain[index]:
             self._refused.discard(index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +45,8 @@ class SleeveSummary:
         fees_usd: paid.
         slippage_usd: paid.
         funding_usd: paid (+) or received (−).
+        assumed_settlements: settlements that the record lacks, charged at the default rate.
+        estimated_settlements: settlements at a last price, for want of a mark price.
         first_decision_at: ISO time of the first fill that a decision could have had; None: the warm-up never ended.
     """
 
@@ -62,6 +63,8 @@ class SleeveSummary:
     fees_usd: float
     slippage_usd: float
     funding_usd: float
+    assumed_settlements: int
+    estimated_settlements: int
     first_decision_at: str | None
 
 
@@ -158,7 +161,7 @@ def summary(result: BacktestResult) -> BacktestSummary:
     ratio = sharpe(returns)
     low, high = (None if ratio is None else sharpe_interval(ratio, len(returns))) or (None, None)
     final = float(history.equity_usd[-1])
-    orders = len(result.fills)
+    orders = sum(sleeve.orders for sleeve in sleeves.values())
     return BacktestSummary(
         start_at=iso(result.start_ms),
         end_at=iso(result.end_ms),
@@ -183,8 +186,8 @@ def summary(result: BacktestResult) -> BacktestSummary:
         slippage_usd=paid[1],
         funding_usd=paid[2],
         cost_per_year_ratio=sum(paid) / (mean_equity * years),
-        assumed_settlements=sum(payment.assumed for payment in result.funding),
-        estimated_settlements=sum(payment.estimated for payment in result.funding),
+        assumed_settlements=sum(sleeve.assumed_settlements for sleeve in sleeves.values()),
+        estimated_settlements=sum(sleeve.estimated_settlements for sleeve in sleeves.values()),
         estimated_marks=int(history.estimated.sum()),
         skipped_orders=len(result.simulation.skips),
         sleeves=sleeves,
@@ -197,21 +200,11 @@ _COSTS = ("fees_usd", "slippage_usd", "funding_usd")
 def _sleeves(result: BacktestResult, equity_years: float) -> dict[str, SleeveSummary]:
     """Return each symbol's part; `equity_years` is mean equity × years."""
     history = result.history
-    sums: dict[str, dict[str, float]] = {symbol: defaultdict(float) for symbol in history.symbols}
-    for fill in result.fills:
-        kept = sums[fill.symbol]
-        kept["orders"] += 1
-        kept["trades"] += fill.reason in _OPENING
-        kept[fill.reason] += 1
-        kept["notional"] += fill.qty * fill.price
-        kept["fees_usd"] += fill.fee_usd
-        kept["slippage_usd"] += fill.slippage_usd
-    for payment in result.funding:
-        sums[payment.symbol]["funding_usd"] -= payment.amount_usd
+    totals = result.simulation.totals()
     first = result.simulation.first_decisions_ms()
     found: dict[str, SleeveSummary] = {}
     for column, symbol in enumerate(history.symbols):
-        kept, qty = sums[symbol], history.qty[:, column]
+        kept, qty = totals[symbol], history.qty[:, column]
         pnl = float(history.pnl_usd[-1, column])
         at_ms = first[symbol]
         found[symbol] = SleeveSummary(
@@ -220,14 +213,16 @@ def _sleeves(result: BacktestResult, equity_years: float) -> dict[str, SleeveSum
             return_ratio=pnl / result.initial_equity_usd,
             exposure_ratio=float((np.abs(qty) * history.mark[:, column] / history.equity_usd).mean()),
             time_in_market_ratio=float((qty != 0.0).mean()),
-            turnover_per_year=kept["notional"] / equity_years,
-            orders=int(kept["orders"]),
-            trades=int(kept["trades"]),
-            stops=int(kept["stop"]),
-            time_stops=int(kept["time_stop"]),
-            fees_usd=kept["fees_usd"],
-            slippage_usd=kept["slippage_usd"],
-            funding_usd=kept["funding_usd"],
+            turnover_per_year=kept.notional_usd / equity_years,
+            orders=sum(kept.orders.values()),
+            trades=sum(kept.orders.get(reason, 0) for reason in _OPENING),
+            stops=kept.orders.get("stop", 0),
+            time_stops=kept.orders.get("time_stop", 0),
+            fees_usd=kept.fees_usd,
+            slippage_usd=kept.slippage_usd,
+            funding_usd=kept.funding_usd,
+            assumed_settlements=kept.assumed_settlements,
+            estimated_settlements=kept.estimated_settlements,
             first_decision_at=None if at_ms is None else iso(at_ms),
         )
     return found

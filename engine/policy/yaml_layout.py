@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from engine.documents import Key
-    from engine.policy.yaml_tree import Entry, Node, Tree
+    from engine.policy.yaml_nodes import Entry, Node
+    from engine.policy.yaml_tree import Tree
 
 WIDTH = 120
 OTHERS = "*"

@@ -14,77 +14,21 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.documents import MAX_DEPTH
-from engine.errors import PolicyError, Problem
+from engine.policy.yaml_nodes import parse_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ruamel.yaml.nodes import Node as YamlNode
-
     from engine.documents import Document, Key
+    from engine.policy.yaml_nodes import Entry, Node, Nodes
 
 BLANK = ""
 
 _COMMENT = re.compile(r"#[^\n]*")
-_BLOCKS = ("|", ">")
 _CLOSE = re.compile(r"#(?=\w)")
-
-
-@dataclass(frozen=True)
-class Node:
-    """A value of the file.
-
-    Attributes:
-        path: to it.
-        value: plain, as the loader reads it.
-        source: as it is spelled.
-        style: empty for a plain scalar; else its first character.
-        entries: of a mapping or a list, in the order of the file.
-        is_list: whether it is a list.
-        is_flow: whether it is written in braces or brackets.
-        start: where it begins, in characters from the start of the text; `end` is behind its last one.
-        column: of its beginning.
-    """
-
-    path: Key
-    value: Any
-    source: str
-    style: str
-    entries: tuple[Entry, ...]
-    is_list: bool
-    is_flow: bool
-    start: int
-    end: int
-    column: int
-
-    @property
-    def is_scalar(self) -> bool:
-        """Whether it is neither a mapping nor a list."""
-        return not isinstance(self.value, dict | list)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A key with its value, or an item of a list (`key` and `key_style` are empty).
-
-    Attributes:
-        path: to its value.
-        key: as it is read.
-        key_style: as `Node.style`.
-        value: the value.
-        start: where the key, or the item's value, begins.
-        line: of `start`, from 0.
-    """
-
-    path: Key
-    key: str
-    key_style: str
-    value: Node
-    start: int
-    line: int
 
 
 @dataclass(frozen=True)
@@ -139,92 +83,20 @@ def parse_tree(document: Document, labels: Labels) -> Tree:
     Raises:
         PolicyError: ruamel.yaml does not read it as the loader does.
     """
-    from ruamel.yaml import YAML  # noqa: PLC0415 - only the formatter pays for it
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - the same
-
-    try:
-        composed = YAML(typ="safe", pure=True).compose(document.text)
-    except YAMLError as failure:
-        mark = getattr(failure, "problem_mark", None)
-        where = f"{document.name}:{mark.line + 1}:{mark.column + 1}" if mark else document.name
-        problem = f"not valid YAML: {getattr(failure, 'problem', None) or 'ruamel.yaml cannot read it'}"
-        raise PolicyError(Problem("yaml", where, problem, "write it in a simpler way, without tabs")) from None
-    builder = _Builder(document.text, document.data)
-    root = builder.node(composed, ())
-    return _Attacher(document.text, root, builder, labels).tree()
-
-
-class _Builder:
-    """Turns composed nodes into ours, and lists them."""
-
-    def __init__(self, text: str, data: Any) -> None:
-        self.text = text
-        self.data = data
-        self.entries: list[Entry] = []  # by position; an item comes before the entries inside it
-        self.nodes: dict[Key, Node] = {}
-        self.scalars: list[tuple[int, int, bool]] = []  # start, end, whether a block
-
-    def node(self, composed: YamlNode, path: Key) -> Node:
-        start, end = composed.start_mark.index, composed.end_mark.index
-        value: Any = self.data
-        for part in path:
-            value = value[part]
-        is_map, is_list = isinstance(value, dict), isinstance(value, list)
-        entries: tuple[Entry, ...] = ()
-        if is_map:
-            entries = tuple(self._keyed(key, inner, path) for key, inner in composed.value)
-        elif is_list:
-            entries = tuple(self._item(inner, (*path, index)) for index, inner in enumerate(composed.value))
-        else:
-            self._scalar(composed)
-        node = Node(
-            path=path,
-            value=value,
-            source=self.text[start:end],
-            style="" if is_map or is_list else _style(composed),
-            entries=entries,
-            is_list=is_list,
-            is_flow=bool(getattr(composed, "flow_style", False)),
-            start=start,
-            end=end,
-            column=composed.start_mark.column,
-        )
-        self.nodes[path] = node
-        return node
-
-    def _keyed(self, key: YamlNode, inner: YamlNode, path: Key) -> Entry:
-        self._scalar(key)
-        name = str(key.value)
-        at = len(self.entries)
-        self.entries.append(None)  # type: ignore[arg-type] # its place: before the entries inside it
-        value = self.node(inner, (*path, name))
-        entry = Entry((*path, name), name, _style(key), value, key.start_mark.index, key.start_mark.line)
-        self.entries[at] = entry
-        return entry
-
-    def _item(self, inner: YamlNode, path: Key) -> Entry:
-        at = len(self.entries)
-        self.entries.append(None)  # type: ignore[arg-type] # its place: before the entries inside it
-        value = self.node(inner, path)
-        entry = Entry(path, "", "", value, inner.start_mark.index, inner.start_mark.line)
-        self.entries[at] = entry
-        return entry
-
-    def _scalar(self, composed: YamlNode) -> None:
-        self.scalars.append((composed.start_mark.index, composed.end_mark.index, _style(composed) in _BLOCKS))
+    return _Attacher(document.text, parse_nodes(document), labels).tree()
 
 
 class _Attacher:
     """Finds the comments and gives each its place in the tree."""
 
-    def __init__(self, text: str, root: Node, builder: _Builder, labels: Labels) -> None:
+    def __init__(self, text: str, nodes: Nodes, labels: Labels) -> None:
         self.text = text
-        self.root = root
-        self.nodes = builder.nodes
-        self.entries = builder.entries
+        self.root = nodes.root
+        self.nodes = nodes.by_path
+        self.entries = nodes.entries
         self.by_path = {entry.path: entry for entry in self.entries}
         self.starts = [entry.start for entry in self.entries]
-        self.scalars = builder.scalars
+        self.scalars = nodes.scalars
         self.labels = labels
         self.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self.lines = text.split("\n")
@@ -325,7 +197,12 @@ class _Attacher:
     def _follows_a_dash(self, entry: Entry) -> bool:
         """Return whether an entry will be written on the line of its item, which began on a line above."""
         item = self.by_path.get(entry.path[:-1])
-        return item is not None and not item.key and item.value.entries[0] is entry and item.line < entry.line
+        return (
+            item is not None
+            and isinstance(item.path[-1], int)
+            and item.value.entries[0] is entry
+            and item.line < entry.line
+        )
 
     def _share(self, comment: _Comment, first: Entry, began: list[Entry]) -> None:
         """Note the other entries of a line for which its comment is read."""
@@ -395,10 +272,6 @@ class _Attacher:
     def _in_flow(self, index: int) -> bool:
         at = bisect_left(self.starts, index)
         return any(_encloses(node, index) for node in self._containers(self.entries[at - 1] if at else None))
-
-
-def _style(composed: YamlNode) -> str:
-    return getattr(composed, "style", None) or ""
 
 
 def _is_block(node: Node) -> bool:

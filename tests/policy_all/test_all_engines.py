@@ -12,9 +12,8 @@ from engine.policy.durable import MAX_LEAVES, compile_policy
 from engine.policy.model import All, AnyOf, Compare, Not, Snapshot
 
 if TYPE_CHECKING:
-    from conftest import Desk
-
     from engine.policy.model import Condition, Policy
+    from tests.policy_all.conftest import Desk
 
 NAMES = ("launch", "stages", "action", "risk_guard", "restart", "review")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.policy_all.conftest import Desk
 
 CALM: dict[str, Any] = {
     "drawdown": 1.0,
@@ -29,11 +29,10 @@ GUARD: list[tuple[str, str, list[Any], list[Any], str, str]] = [
     ("A28", "drawdown", [], ["<missing>", "<stale>", "<invalid>"], "equity_late", "REDUCE_ONLY"),
     ("A78", "api_issues_24h", [2, 3], [4], "api_outages", "REDUCE_ONLY"),
 ]
+GUARD_IDS = [f"{row[0]}-{row[1]}-{row[4]}-{number}" for number, row in enumerate(GUARD)]
 
 
-@pytest.mark.parametrize(
-    ("row", "fact", "calm", "firing", "rule", "outcome"), GUARD, ids=[f"{g[0]}-{g[4]}" for g in GUARD]
-)
+@pytest.mark.parametrize(("row", "fact", "calm", "firing", "rule", "outcome"), GUARD, ids=GUARD_IDS)
 def test_R159_the_risk_guard_at_its_edges(
     desk: Desk, row: str, fact: str, calm: list[Any], firing: list[Any], rule: str, outcome: str
 ) -> None:
@@ -76,9 +75,7 @@ RESTART: list[tuple[str, str, str, list[Any], list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("row", "rule", "fact", "allowing", "staying"), RESTART, ids=[f"{r[0]}-{r[2]}" for r in RESTART]
-)
+@pytest.mark.parametrize(("row", "rule", "fact", "allowing", "staying"), RESTART, ids=[row[1] for row in RESTART])
 def test_R183_each_restart_condition_missing_alone_stays_flat(
     desk: Desk, row: str, rule: str, fact: str, allowing: list[Any], staying: list[Any]
 ) -> None:
@@ -108,7 +105,7 @@ def test_every_restart_rule_is_tried_here(desk: Desk) -> None:
     ],
 )
 def test_A70_a_bug_needs_a_fix_a_market_needs_time_and_an_unclear_cause_both(
-    desk: Desk, cause: str, fix_tested: bool, days: float, expected: tuple[str, ...]
+    desk: Desk, cause: str, fix_tested: Any, days: float, expected: tuple[str, ...]
 ) -> None:
     changed = {"cause": cause, "fix_tested": fix_tested, "sharpe_positive_days": days}
     assert desk.decide("restart", {**READY, **changed}).fired == expected
@@ -136,7 +133,7 @@ REVIEW: list[tuple[str, str, str, list[Any], list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("row", "rule", "fact", "within", "breach"), REVIEW, ids=[f"{r[0]}-{r[2]}" for r in REVIEW])
+@pytest.mark.parametrize(("row", "rule", "fact", "within", "breach"), REVIEW, ids=[row[1] for row in REVIEW])
 def test_R218_R220_review_tolerances(
     desk: Desk, row: str, rule: str, fact: str, within: list[Any], breach: list[Any]
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.policy_all.conftest import Desk
 
 READY: dict[str, Any] = {
     "python_supported": True,

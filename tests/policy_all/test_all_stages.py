@@ -16,7 +16,7 @@ from engine.policy.interpreter import evaluate, outcome_of
 from engine.policy.stages import next_stage
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.policy_all.conftest import Desk
 
 READY: dict[int, dict[str, Any]] = {
     0: {
@@ -96,6 +96,7 @@ ABORTS: list[tuple[str, int, str, list[Any], list[Any], int, bool]] = [
     ("R099", 2, "worst_sleeve_14d", [-4.9999, -5.0], [-5.0001], 1, False),
     ("A55", 3, "scale_downs_30d", [0, 1], [2], 2, False),
 ]
+EXIT_IDS = [f"{row[0]}-{row[1]}-{row[2]}" for row in EXITS]
 UNKNOWN = ["<missing>", "<young>", "<stale>", "<invalid>"]
 
 
@@ -108,9 +109,7 @@ def test_R066_R079_R087_R096_R103_all_conditions_promote_by_one_stage(desk: Desk
     assert (transition.start, transition.to, transition.flatten, transition.approvals) == (stage, stage + 1, False, 1)
 
 
-@pytest.mark.parametrize(
-    ("row", "stage", "fact", "promoting", "holding"), EXITS, ids=[f"{e[0]}-{e[1]}-{e[2]}" for e in EXITS]
-)
+@pytest.mark.parametrize(("row", "stage", "fact", "promoting", "holding"), EXITS, ids=EXIT_IDS)
 def test_R079_R096_each_condition_missing_alone_holds(
     desk: Desk, row: str, stage: int, fact: str, promoting: list[Any], holding: list[Any]
 ) -> None:
@@ -132,7 +131,7 @@ def test_every_fact_of_a_promotion_is_tried_here(desk: Desk, stage: int) -> None
     ("row", "stage", "fact", "holding", "aborting", "to", "flatten"), ABORTS, ids=[f"{a[0]}-{a[2]}" for a in ABORTS]
 )
 def test_R083_R100_each_abort_alone_is_enough(
-    desk: Desk, row: str, stage: int, fact: str, holding: list[Any], aborting: list[Any], to: int, flatten: bool
+    desk: Desk, row: str, stage: int, fact: str, holding: list[Any], aborting: list[Any], to: int, flatten: Any
 ) -> None:
     policy = desk.bundle.policies["stages"]
     for value in [*holding, *UNKNOWN]:
@@ -155,7 +154,7 @@ def test_R084_A02_the_first_stage_ends_flat_in_paper(desk: Desk) -> None:
 
 @pytest.mark.parametrize("stage", [1, 2])
 def test_an_abort_dominates_a_promotion_that_is_ready(desk: Desk, stage: int) -> None:
-    bad = {1: {"api_issues_24h": 4}, 2: {"worst_sleeve_14d": -5.1}}[stage]
+    bad: dict[str, Any] = {1: {"api_issues_24h": 4}, 2: {"worst_sleeve_14d": -5.1}}[stage]
     decision = desk.decide("stages", {"stage": stage, **READY[stage], **bad})
     assert decision.outcome == "ABORT"
     assert f"promote_{stage}" in decision.fired
@@ -197,20 +196,19 @@ POLICY = load_bundle(Path(__file__).resolve().parents[2] / "config" / "prod_scal
 POLICY_FACTS = sorted(set(POLICY.facts) - {"stage"})
 
 
-@st.composite
-def days(draw: st.DrawFn) -> dict[str, Any]:
-    """Return what one day of facts says, in the vocabulary's units; facts may be unknown."""
-    facts: dict[str, Any] = {}
-    for name in POLICY_FACTS:
-        if draw(st.integers(0, 9)) == 0:
-            continue
-        near = sorted({bad for _, _, fact, good, wrong in EXITS if fact == name for bad in [*good, *wrong]}, key=str)
-        near += [value for _, _, fact, good, wrong, _, _ in ABORTS if fact == name for value in [*good, *wrong]]
-        facts[name] = draw(st.sampled_from(near)) if near else 0
-    return facts
+NEAR: dict[str, list[Any]] = {fact: [] for fact in POLICY_FACTS}
+for _, _, name, promoting, holding in EXITS:
+    NEAR[name] += [*promoting, *holding]
+for _, _, name, holding, aborting, _, _ in ABORTS:
+    NEAR[name] += [*holding, *aborting]
 
 
-@given(st.lists(days(), min_size=1, max_size=25), st.integers(0, 3))
+def day() -> st.SearchStrategy[dict[str, Any]]:
+    """Return what one day's facts say, in the vocabulary's units, around the thresholds; a fact may be unknown."""
+    return st.fixed_dictionaries({}, optional={fact: st.sampled_from(values) for fact, values in NEAR.items()})
+
+
+@given(st.lists(day(), min_size=1, max_size=25), st.integers(0, 3))
 def test_the_rollout_is_a_state_machine_that_skips_nothing(made: list[dict[str, Any]], stage: int) -> None:
     for facts in made:
         at = [Fact(name, value, "ok", 0) for name, value in {**facts, "stage": stage}.items()]
