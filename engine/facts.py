@@ -160,6 +160,7 @@ def _operations(now_ms: int, standing: Standing) -> Iterable[Fact]:
     yield Fact("stage", standing.stage, OK, now_ms)
     yield Fact("exposure", standing.exposure, OK, now_ms)
     yield Fact("flatten_events_30d", events_within(standing.flattened_ms, now_ms), OK, now_ms)
+    yield Fact("risk_guard", None, MISSING, now_ms)  # no guard watches a rehearsal; the hard stops of the policy do
 
 
 def _fact(name: str, metric: Metric, as_of_ms: int, *, scale: float = 1.0) -> Fact:

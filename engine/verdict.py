@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from engine.ledger.rows import Row
     from engine.policy.bundle import Bundle
     from engine.policy.decide import Decision, Engine
-    from engine.policy.facts import Fact, Facts
+    from engine.policy.facts import Facts
     from engine.policy.model import Band, Policy, Snapshot
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -48,7 +49,8 @@ class Verdict:
     Attributes:
         policy: what decided.
         at_ms: the moment it is about.
-        facts: validated, as decided on.
+        posted: the facts as they were posted, whatever the policy's vocabulary makes of them.
+        facts: validated against the vocabulary, as decided on.
         snapshot: the same as both engines read them, with the streaks.
         decision: of both engines.
         situation: of the desk.
@@ -60,6 +62,7 @@ class Verdict:
 
     policy: Policy
     at_ms: int
+    posted: Facts
     facts: Facts
     snapshot: Snapshot
     decision: Decision
@@ -124,7 +127,8 @@ class Verdict:
             self.hashes["facts"],
             self.document,
         )
-        return [FactsSnapshot.of(self.at_ms, facts_document(self.facts), day_close=self.at_ms % DAY_MS == 0), record]
+        day_close = self.at_ms % DAY_MS == 0
+        return [FactsSnapshot.of(self.at_ms, facts_document(self.posted), day_close=day_close), record]
 
 
 class Judge:
@@ -147,7 +151,7 @@ class Judge:
         self._hashes = {**hashes, "policy": policy.sha256, "vocabulary": policy.vocabulary.sha256}
 
     def verdict(
-        self, posted: Mapping[str, Fact], at_ms: int, situation: Situation, *, streaks_since_ms: int | None = None
+        self, posted: Facts, at_ms: int, situation: Situation, *, streaks_since_ms: int | None = None
     ) -> Verdict:
         """Return the verdict of the facts posted at `at_ms`.
 
@@ -162,25 +166,26 @@ class Judge:
         return Verdict(
             self.policy,
             at_ms,
+            posted,
             facts,
             snapshot,
             self._engine.decide(snapshot),
             situation,
             streaks_since_ms,
-            partial(self._evidence, self._chain, facts, at_ms == self._last_day_ms),
+            partial(self._evidence, self._chain, posted, at_ms == self._last_day_ms),
             self._hashes,
             self._version,
         )
 
-    def add_day(self, at_ms: int, facts: Facts) -> None:
-        """Take in the facts at the end of a complete day; later verdicts count it in their streaks."""
-        self._history.add(Day(at_ms, facts))
-        self._chain = _chained(self._chain, facts)
+    def add_day(self, at_ms: int, posted: Facts) -> None:
+        """Take in the facts posted at the end of a complete day; later verdicts count it in their streaks."""
+        self._history.add(Day(at_ms, validated_all(posted.values(), self.policy.vocabulary, at_ms)))
+        self._chain = _chained(self._chain, posted)
         self._last_day_ms = at_ms
 
     @staticmethod
-    def _evidence(chain: str, facts: Facts, included: bool) -> str:  # noqa: FBT001 - the day's end is in the chain
-        return chain if included else _chained(chain, facts)
+    def _evidence(chain: str, posted: Facts, included: bool) -> str:  # noqa: FBT001 - the day's end is in the chain
+        return chain if included else _chained(chain, posted)
 
 
 def bundle_hashes(bundle: Bundle) -> dict[str, str]:
@@ -199,9 +204,9 @@ def bundle_documents(bundle: Bundle) -> list[Row]:
     ]
 
 
-def _chained(chain: str, facts: Facts) -> str:
+def _chained(chain: str, posted: Facts) -> str:
     """Return one hash of everything decided on so far: the facts of each day in order."""
-    return sha256_of(f"{chain}{facts_document(facts)}")
+    return sha256_of(f"{chain}{facts_document(posted)}")
 
 
 def canonical(document: Mapping[str, Any]) -> str:

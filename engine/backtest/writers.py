@@ -6,29 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.clock import iso
+from engine.clock import SECOND_MS, iso
 from engine.errors import DataError, Problem
 from engine.metrics import drawdown_series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from engine.backtest.run import BacktestResult
+    from strategies.bars import IntArray
 
-TRADE_COLUMNS = (
-    "time",
-    "symbol",
-    "side",
-    "qty",
-    "price",
-    "ref_price",
-    "ref_kind",
-    "fee_usd",
-    "slippage_usd",
-    "reason",
-    "qty_after",
-)
+_TRADE_HEAD = "time,symbol,side,qty,price,ref_price,ref_kind,fee_usd,slippage_usd,reason,qty_after"
+_TRADE_ROW = "%s,%s,%s,%.12g,%.12g,%.12g,%s,%.12g,%.12g,%s,%.12g"
 
 
 def trade_lines(result: BacktestResult) -> Iterable[str]:
@@ -36,12 +26,21 @@ def trade_lines(result: BacktestResult) -> Iterable[str]:
 
     ``time`` is the open that it filled at; a stop bears the last millisecond of the bar that reached it.
     """
-    yield ",".join(TRADE_COLUMNS)
-    for fill in result.fills:
-        yield (
-            f"{iso(fill.at_ms)},{fill.symbol},{'buy' if fill.side > 0 else 'sell'},{fill.qty:.12g},{fill.price:.12g},"
-            f"{fill.ref_price:.12g},{fill.ref_kind},{fill.fee_usd:.12g},{fill.slippage_usd:.12g},{fill.reason},"
-            f"{fill.qty_after:.12g}"
+    yield _TRADE_HEAD
+    fills = result.fills
+    for fill, time in zip(fills, _times([fill.at_ms for fill in fills]), strict=True):
+        yield _TRADE_ROW % (
+            time,
+            fill.symbol,
+            "buy" if fill.side > 0 else "sell",
+            fill.qty,
+            fill.price,
+            fill.ref_price,
+            fill.ref_kind,
+            fill.fee_usd,
+            fill.slippage_usd,
+            fill.reason,
+            fill.qty_after,
         )
 
 
@@ -49,18 +48,27 @@ def equity_lines(result: BacktestResult) -> Iterable[str]:
     """Yield the lines of the equity file, header first: one an hour, ``time`` is its close.
 
     Equity, NAV a unit, drawdown and gross notional, then of each symbol what its strategy decided at this close
-    (empty: no signal), the quantity held, the price it is valued at and its cumulative profit.
+    (empty: no signal), the quantity held and its cumulative profit.
     """
     history = result.history
     head = ["time", "equity_usd", "nav", "drawdown", "gross_usd"]
     columns = [history.equity_usd, history.nav, drawdown_series(history.nav, start=1.0), history.gross_usd]
     for column, symbol in enumerate(history.symbols):
-        head += [f"{symbol}_{name}" for name in ("position", "qty", "mark", "pnl_usd")]
-        columns += [table[:, column] for table in (history.position, history.qty, history.mark, history.pnl_usd)]
+        head += [f"{symbol}_{name}" for name in ("position", "qty", "pnl_usd")]
+        columns += [table[:, column] for table in (history.position, history.qty, history.pnl_usd)]
     yield ",".join(head)
-    times = np.datetime_as_string(history.at_ms.astype("datetime64[ms]").astype("datetime64[s]"), timezone="UTC")
-    for time, row in zip(times.tolist(), np.column_stack(columns).tolist(), strict=True):
-        yield time + "".join("," if value != value else f",{value:.12g}" for value in row)  # noqa: PLR0124 - NaN
+    row = "%s" + ",%.12g" * len(columns)
+    for fields in zip(_times(history.at_ms), *(column.tolist() for column in columns), strict=True):
+        yield (row % fields).replace("nan", "")
+
+
+def _times(at_ms: IntArray | Sequence[int]) -> list[str]:
+    """Return instants as ISO text, milliseconds only where there are any."""
+    times = np.asarray(at_ms, dtype="datetime64[ms]")
+    texts: list[str] = np.datetime_as_string(times.astype("datetime64[s]"), timezone="UTC").tolist()
+    for index in np.flatnonzero(times.astype(np.int64) % SECOND_MS).tolist():
+        texts[index] = iso(int(times[index].astype(np.int64)))
+    return texts
 
 
 def write_trades_csv(result: BacktestResult, path: Path) -> None:

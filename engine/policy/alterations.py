@@ -68,8 +68,7 @@ def _joined(condition: All | AnyOf, facts: Mapping[str, FactSpec]) -> Iterator[A
     kind, parts = type(condition), condition.parts
     if len(parts) > 1:
         other = AnyOf if kind is All else All
-        words = ("all", "any") if kind is All else ("any", "all")
-        yield Alteration("connective", f"`{words[0]}` of `{_list(parts)}` → `{words[1]}`", other(parts))
+        yield Alteration("connective", changed(condition, other(parts)), other(parts))
         for number, part in enumerate(parts):
             rest = (*parts[:number], *parts[number + 1 :])
             yield Alteration(
@@ -117,12 +116,12 @@ def in_words(condition: Condition) -> str:
         return f"{condition.fact} unknown"
     if isinstance(condition, Not):
         return f"not {in_words(condition.part)}"
-    word = "all of" if isinstance(condition, All) else "any of"
-    return f"{word} {_list(condition.parts)}"
+    colours = {part.colour for part in condition.parts if isinstance(part, BandIs)}
+    if len(condition.parts) > 1 and len(colours) == 1 and all(isinstance(part, BandIs) for part in condition.parts):
+        return f"{'every' if isinstance(condition, All) else 'any'} band {colours.pop()}"
+    return f"{'all of' if isinstance(condition, All) else 'any of'} {_list(condition.parts)}"
 
 
 def _list(parts: tuple[Condition, ...]) -> str:
-    colours = {part.colour for part in parts if isinstance(part, BandIs)}
-    if len(parts) > 1 and len(colours) == 1 and all(isinstance(part, BandIs) for part in parts):
-        return f"every band {colours.pop()}"
-    return ", ".join(f"({in_words(part)})" if isinstance(part, All | AnyOf) else in_words(part) for part in parts)
+    words = [in_words(part) for part in parts]
+    return ", ".join(f"({word})" if word.startswith(("all of", "any of")) else word for word in words)

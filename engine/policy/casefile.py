@@ -98,7 +98,9 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         found = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not found:
-            raise PolicyError(Problem("no-file", str(path), "there are no tests here", "tests are files named `*.yaml`"))
+            raise PolicyError(
+                Problem("no-file", str(path), "there are no tests here", "tests are files named `*.yaml`")
+            )
         files += found
     return list(dict.fromkeys(files))
 

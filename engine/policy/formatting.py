@@ -92,6 +92,7 @@ RULE = (
     "because",
     "cure",
 )
+PARAMETER = ("value", "range", "about")
 KINDS = (
     Habits("bundle", ("bundle",)),
     Habits(
@@ -105,7 +106,7 @@ KINDS = (
         orders={
             ("rules", ANY): RULE,
             ("bands", ANY): ("green", "red"),
-            ("parameters", ANY): ("value", "range", "about"),
+            ("parameters", ANY): PARAMETER,
         },
         alignment=(("bands",), ("effects",), ("episodes",)),
         quoted=(("parameters",),),
@@ -115,7 +116,7 @@ KINDS = (
         ("vocabulary", "facts"),
         orders={
             ("facts", ANY): ("title", "unit", "worse", "range", "resolution", "max_age", "from"),
-            ("parameters", ANY): ("value", "range", "about"),
+            ("parameters", ANY): PARAMETER,
         },
         quoted=(("parameters",),),
     ),

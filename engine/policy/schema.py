@@ -252,6 +252,9 @@ def _report(findings: Findings, schema: dict[str, Any], error: ValidationError) 
     of_key = "keysrules" in error.schema_path
     findings.broken.add(path)
     code, problem, help_ = _wording(error, of_key=of_key)
+    if isinstance(error.value, bool) and error.rule == "type":
+        words = _at(schema, error.schema_path[:-1]).get("allowed", ())
+        help_ = " or ".join(f"write `{word}`" if word == words[0] else f"`{word}`" for word in words)
     findings.add(path, code, problem, help_, key=of_key)
 
 

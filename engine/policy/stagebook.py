@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.policy.effects import Effects
 from engine.policy.model import (
@@ -139,8 +139,9 @@ class StageReader:
     def _compare(self, path: Key, fact: str, operator: Operator, text: str) -> Compare | None:
         spec = self._conditions.facts.get(fact)
         if spec is None:
-            problem = f"the vocabulary has no fact `{fact}`, which every stage reads"
-            self._findings.add(path, "unknown-fact", problem, nearest(fact, self._conditions.facts), key=True)
+            problem = f"the vocabulary has no fact `{fact}`, which the stages read"
+            known = nearest(fact, self._conditions.facts)
+            self._findings.add(("stages",), "unknown-fact", problem, known, key=True)
             return None
         try:
             return Compare(fact, operator, threshold(spec, text), f"{operator} {text}")
@@ -168,9 +169,9 @@ class StageReader:
     def _check_outcomes(self) -> None:
         """Report outcomes that the stages need and the file does not declare, and a promotion before an abort."""
         needed = {rule.outcome for rule in self.rules.values()}
-        if not needed or any(path[:1] == ("outcomes",) for path in self._findings.broken):
+        if not needed or not self._outcomes or any(path[:1] == ("outcomes",) for path in self._findings.broken):
             return
-        at: tuple[Any, ...] = ("outcomes",) if self._outcomes else ("stages",)
+        at = ("outcomes",)
         for name in (ABORT, PROMOTE):
             if name in needed and name not in self._outcomes:
                 help_ = f"write `outcomes: [{ABORT}, {PROMOTE}, HOLD]`"

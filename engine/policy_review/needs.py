@@ -111,9 +111,7 @@ def needs(old: Bundle, new: Bundle, found: Difference, asked: Requirements) -> N
     return Needs(most, reasons, _launch(new))
 
 
-def _counted(
-    old: Bundle, new: Bundle, found: Difference, asked: Mapping[str, int]
-) -> Iterator[tuple[int, str]]:
+def _counted(old: Bundle, new: Bundle, found: Difference, asked: Mapping[str, int]) -> Iterator[tuple[int, str]]:
     for (policy, outcome), lean in found.by_outcome.items():
         approvals = [
             bundle.policies[policy].effects[outcome].approvals
@@ -142,4 +140,3 @@ def _launch(bundle: Bundle) -> str:
                 if compare.fact == SIGNERS and rule.unless is not None:
                     return f"`{rule.name}` of `{policy.name}` demands `{SIGNERS}` {bound(compare)}"
     return ""
-

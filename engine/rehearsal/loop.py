@@ -140,7 +140,7 @@ class Rehearsal:
                 pending.append(verdict)
             self._outcome = verdict.outcome
             if day_ends:
-                self._judge.add_day(close_ms, verdict.facts)
+                self._judge.add_day(close_ms, verdict.posted)
             if day_ends or hour == len(opens) - 1:
                 self._write(pending)
                 pending = []

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from engine.backtest import (
     write_signals_csv,
     write_trades_csv,
 )
+from engine.backtest.picture import picture_lines
 from engine.clock import DAY_MS, HOUR_MS, iso, parse_time
 from engine.config import FrozenConfig, load_config
 from engine.errors import DataError, UsageError
@@ -210,12 +213,46 @@ def test_a_file_that_cannot_be_written_is_one_clear_error(
         write(result, tmp_path / "taken" / "out.svg")
 
 
-def test_the_picture_is_the_same_bytes_twice(result: BacktestResult, tmp_path: Path) -> None:
+def test_the_picture_is_the_same_bytes_twice_and_names_what_it_shows(result: BacktestResult, tmp_path: Path) -> None:
     for name in ("one.svg", "two.svg"):
         write_picture(result, tmp_path / name)
-    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    drawn = (tmp_path / "one.svg").read_bytes()
+    assert drawn == (tmp_path / "two.svg").read_bytes()
+    texts = [element.text for element in ET.fromstring(drawn).iter() if element.text]  # noqa: S314 - our own picture
+    assert {"equity, USD", "drawdown, %", "sleeve P&L, USD", "UTC", *R1} <= set(texts)
     with pytest.raises(DataError, match=r"error\[picture-format\]"):
-        write_picture(result, tmp_path / "picture.csv")
+        write_picture(result, tmp_path / "picture.png")
+
+
+@pytest.mark.parametrize("hours", [1, 2, 30, 24 * 9])
+def test_a_short_or_idle_run_has_a_picture_too(
+    config: FrozenConfig, market: Market, hours: int, tmp_path: Path
+) -> None:
+    idle = run_backtest(config, market, dead_band=0.05, start_ms=START_MS, end_ms=START_MS + hours * HOUR_MS)
+    write_picture(idle, tmp_path / "idle.svg")
+    text = (tmp_path / "idle.svg").read_text()
+    assert "nan" not in text
+    assert len(ET.fromstring(text)) > 10  # noqa: S314 - our own picture
+
+
+def test_the_picture_shows_the_deepest_hour(result: BacktestResult) -> None:
+    path = next(line for line in picture_lines(result) if "fill-opacity" in line)
+    levels = [float(pair.split(" ")[1]) for pair in re.findall(r"[0-9.]+ [0-9.]+", path.split("V")[0])]
+    ticks = [line for line in picture_lines(result) if 'stroke="#ddd"' in line]
+    assert len(ticks) > 9
+    assert max(levels) == levels[int(np.argmax(levels))] > min(levels)
+    nav = np.concatenate([[1.0], result.history.nav])
+    deepest = float((1 - nav / np.maximum.accumulate(nav)).max())
+    drop = (max(levels) - min(levels)) / _scale_of_drawdown(picture_lines(result))
+    assert drop == pytest.approx(100 * deepest, abs=0.1)
+
+
+def _scale_of_drawdown(lines: list[str]) -> float:
+    """Return how many units of the page one percent of drawdown takes."""
+    start = next(index for index, line in enumerate(lines) if "drawdown, %" in line)
+    axis = [line for line in lines[start + 1 :] if line.startswith("<text")][:2]
+    (y_0, tick_0), (y_1, tick_1) = (re.findall(r'y="([0-9.]+)".*>(-?[0-9.]+)<', line)[0] for line in axis)
+    return (float(y_1) - float(y_0)) / (float(tick_0) - float(tick_1))
 
 
 # --- signals ----------------------------------------------------------------------------------------------------------

@@ -186,7 +186,12 @@ def edited(tmp_path: Path, name: str, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("name", "old", "new", "expected"),
     [
-        ("policies/action.yaml", '{drawdown: "> $hard_stop_drawdown"}', '{draw_down: "> 12%"}', "did you mean `drawdown`?"),
+        (
+            "policies/action.yaml",
+            '{drawdown: "> $hard_stop_drawdown"}',
+            '{draw_down: "> 12%"}',
+            "did you mean `drawdown`?",
+        ),
         ("policies/action.yaml", '{drawdown: "> $hard_stop_drawdown"}', '{drawdown: "> 0.12"}', "has no unit"),
         ("policies/action.yaml", "otherwise: KEEP", "otherwise: &k KEEP", "anchors"),
         ("config/prod_candidate_R1.yaml", "fee_bps: 5", "fee_bps: 6", "config-hash"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_test_passes_counts_and_writes_junit(capsys: pytest.CaptureFixture[str],
     result = run(capsys, "policy", "test", "--junit", tmp_path / "policy.xml")
     assert result.code == 0
     assert "0 failed" in result.out
-    suites = ElementTree.fromstring((tmp_path / "policy.xml").read_text())  # noqa: S314 - our own file
+    suites = ET.fromstring((tmp_path / "policy.xml").read_text())  # noqa: S314 - our own file
     assert int(suites.attrib["tests"]) > 50
     assert suites.attrib["failures"] == "0"
 

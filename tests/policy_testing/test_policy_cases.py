@@ -92,7 +92,10 @@ MISTAKES = [
     ("{name: a, expect: {rules: [cut_yellow]}}", "4:32 unknown-rule: `tiny` has no rule `cut_yellow`"),
     ("{name: a, expect: {rules: stop_mode}}", "4:31 type: expected a list of rules"),
     ("{name: a, expect: {outcome@2: KEEP}}", "4:24 days: `outcome@2` names days that the test does not have, it has 1"),
-    ("{name: a, days: 3, expect: {rules@3-2: []}}", "4:33 days: `rules@3-2` names days that the test does not have, it has 3"),
+    (
+        "{name: a, days: 3, expect: {rules@3-2: []}}",
+        "4:33 days: `rules@3-2` names days that the test does not have, it has 3",
+    ),
     ("{name: a, days: 3, expect: {outcome@1-2: 'KEEPx3'}}", "4:46 length: expected 2 outcomes, found 3"),
     ("{name: a, days: 3, expect: {outcome: KEEP, outcome@2: CUT}}", "4:48 duplicate: day 2 is expected twice"),
     ("{name: a, expect: {outcomes: KEEP}}", "4:24 unknown-key: `outcomes` cannot be expected"),
@@ -112,14 +115,20 @@ MISTAKES = [
     ("{name: a, expect: {effects: {STOP: {exposed: 2}}}}", "4:50 unknown-key: there is no effect `exposed`"),
     ("{name: a, expect: {rule_effects: {late: 3}}}", "4:45 type: expected a mapping here"),
     ("{name: a, expect: {rule_effects: {later: {}}}}", "4:39 unknown-rule: `tiny` has no rule `later`"),
-    ("{name: a, expect: {episodes: {data: {recovery: 15 minutes}}}}", "4:41 missing: `rules` does not list the rules of the episode"),
+    (
+        "{name: a, expect: {episodes: {data: {recovery: 15 minutes}}}}",
+        "4:41 missing: `rules` does not list the rules of the episode",
+    ),
     ("{name: a, expect: {episodes: {data: {rules: [cut]}}}}", "4:50 unknown-rule: `tiny` has no rule `cut`"),
     ("{name: a, expect: {promotes: [UP]}}", "4:35 unknown-outcome: there is no outcome `UP`"),
     ("{name: a, expect: {exit: {UP: 3}}}", "4:31 unknown-outcome: there is no outcome `UP`"),
     ("{name: a, expect: {exit: {KEEP: no}}}", "4:37 type: `no` is no exit code"),
     ("{name: a, expect: {checks: {EASY: [late]}}}", "4:39 type: expected lists of `HARD` and `SOFT` checks here"),
     ("{name: a, expect: {checks: {HARD: [early]}}}", "4:40 unknown-rule: `tiny` has no rule `early`"),
-    ("{name: a, expect: {stages: {1: {cap: 5000 usd}}}}", "4:33 unknown-name: `tiny` has nothing under `stages` called `1`"),
+    (
+        "{name: a, expect: {stages: {1: {cap: 5000 usd}}}}",
+        "4:33 unknown-name: `tiny` has nothing under `stages` called `1`",
+    ),
 ]
 
 

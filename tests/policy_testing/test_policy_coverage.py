@@ -77,7 +77,12 @@ def test_junit_names_files_tests_and_failures(case_file: Callable[..., Path], ti
     assert Path(suite.get("name", "")).name == "tiny.yaml"
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     passed, failed = suite
-    assert (passed.get("name"), passed.get("classname"), passed.get("line"), len(passed)) == ("passes <&>", "tiny.tiny", "4", 0)
+    assert (passed.get("name"), passed.get("classname"), passed.get("line"), len(passed)) == (
+        "passes <&>",
+        "tiny.tiny",
+        "4",
+        0,
+    )
     assert failed.get("name") == "a \N{REPLACEMENT CHARACTER} bell \N{REPLACEMENT CHARACTER}"
     message = failed[0].get("message")
     assert message == "day 1: outcome: expected KEEP, found CUT; fired: cut_unless"

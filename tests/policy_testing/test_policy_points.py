@@ -92,6 +92,9 @@ def test_the_usual_value_is_preferred() -> None:
 
 def test_a_search_that_grows_too_large_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(points, "MAX_NODES", 1)
-    conditions = [AnyOf((Compare("a", ">", 2), Compare("b", ">", 1))), AnyOf((Compare("b", ">", 1), Compare("c", "=", 1)))]
+    conditions = [
+        AnyOf((Compare("a", ">", 2), Compare("b", ">", 1))),
+        AnyOf((Compare("b", ">", 1), Compare("c", "=", 1))),
+    ]
     with pytest.raises(UndecidedError):
         find([expression(one, {}) for one in conditions], lambda pair: pair == (False, None), FACTS, USUAL)

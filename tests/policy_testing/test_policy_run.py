@@ -11,7 +11,7 @@ from engine.policy.casefile import load_cases
 from engine.policy.cases import day_ms
 from engine.policy.decide import Decision, decide
 from engine.policy.derive import Day, derive
-from engine.policy.facts import Fact, validated_all
+from engine.policy.facts import Fact, Value, validated_all
 from engine.policy.host import EngineFault
 from engine.policy.testing import CaseResult, run_case, run_policy_tests, run_suite
 
@@ -34,7 +34,9 @@ def failures(path: Path, tiny: Policy) -> list[str]:
 
 
 def test_a_met_expectation_passes(case_file: Callable[..., Path], tiny: Policy) -> None:
-    path = case_file("  - {name: a, facts: {x: '0 3.5', up: 'yes no'}, expect: {outcome: KEEP STOP, rules@2: [stop_both]}}\n")
+    path = case_file(
+        "  - {name: a, facts: {x: '0 3.5', up: 'yes no'}, expect: {outcome: KEEP STOP, rules@2: [stop_both]}}\n"
+    )
     result = ran(path, tiny)
     assert result.passed
     assert result.outcomes == ("KEEP", "STOP")
@@ -58,7 +60,8 @@ def test_a_failure_says_day_expected_found_and_what_fired(case_file: Callable[..
         ("rule_effects: {}", "rule_effects: expected `nothing`, found `late: entries: blocked`"),
         (
             "episodes: {data: {rules: [], recovery: 15 minutes}}",
-            "episodes data: expected `rules: [], recovery: 15 minutes`, found `rules: [cut_held], recovery: 15 minutes`",
+            "episodes data: expected `rules: [], recovery: 15 minutes`, "
+            "found `rules: [cut_held], recovery: 15 minutes`",
         ),
         ("promotes: []", "promotes: expected `nothing`, found `RISE`"),
         ("exit: {KEEP: 0}", "exit: expected `KEEP: 0`, found `CUT: 20, KEEP: 0, RISE: 10, STOP: 30`"),
@@ -108,7 +111,9 @@ def test_a_rule_that_is_off_fires_only_where_it_is_switched_on(case_file: Callab
 
 
 def test_R136_streaks_gaps_and_youth_are_those_of_production(case_file: Callable[..., Path], tiny: Policy) -> None:
-    path = case_file("  - {name: a, facts: {x: '1.5x2 _ 1.5 young 1.5x3'}, expect: {outcome: 'KEEPx3 CUT KEEPx3 CUT'}}\n")
+    path = case_file(
+        "  - {name: a, facts: {x: '1.5x2 _ 1.5 young 1.5x3'}, expect: {outcome: 'KEEPx3 CUT KEEPx3 CUT'}}\n"
+    )
     assert failures(path, tiny) == []
 
 
@@ -120,8 +125,8 @@ def test_A34_streaks_begin_with_the_day_that_is_named(case_file: Callable[..., P
 def test_a_day_is_what_the_production_path_makes_of_its_facts(case_file: Callable[..., Path], tiny: Policy) -> None:
     path = case_file("  - {name: a, facts: {x: '1.5 2.6x2 _', y: '1% -6%x3', n: 0}, expect: {outcome: '_x4'}}\n")
     (case,) = load_cases([path], {"tiny": tiny}).cases
-    green = {"z": 0.0, "n": 0, "age": 1.0, "up": True, "mode": "CLEAR"}
-    changed = [{"x": 1.5, "y": 1.0}, {"x": 2.6, "y": -6.0}, {"x": 2.6, "y": -6.0}, {"y": -6.0}]
+    green: dict[str, Value] = {"z": 0.0, "n": 0, "age": 1.0, "up": True, "mode": "CLEAR"}
+    changed: list[dict[str, Value]] = [{"x": 1.5, "y": 1.0}, {"x": 2.6, "y": -6.0}, {"x": 2.6, "y": -6.0}, {"y": -6.0}]
     days = [
         Day(
             day_ms(number),
@@ -172,7 +177,9 @@ def test_the_two_engines_must_agree(
 
 def test_a_run_counts_its_tests(bundle: Bundle, case_file: Callable[..., Path]) -> None:
     head = "policy: action\n"
-    path = case_file("  - {name: a, expect: {promotes: [SCALE_UP]}}\n  - {name: b, expect: {promotes: []}}\n", head=head)
+    path = case_file(
+        "  - {name: a, expect: {promotes: [SCALE_UP]}}\n  - {name: b, expect: {promotes: []}}\n", head=head
+    )
     run = run_policy_tests(bundle, [path])
     assert [result.case.name for result in run.failed] == ["b"]
     assert run.counts["action"] == 2

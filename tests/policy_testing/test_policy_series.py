@@ -33,7 +33,7 @@ facts:
 ).facts
 
 
-def steps(fact: str, raw: Any) -> list[int | None | str]:
+def steps(fact: str, raw: Any) -> list[int | str | None]:
     return [entry.status if entry.steps is None else entry.steps for entry in fact_series(FACTS[fact], raw)]
 
 
@@ -62,7 +62,7 @@ def steps(fact: str, raw: Any) -> list[int | None | str]:
         ("word", "young stale", [2, "stale"]),
     ],
 )
-def test_a_series_says_what_each_day_holds(fact: str, raw: Any, expected: list[int | None | str]) -> None:
+def test_a_series_says_what_each_day_holds(fact: str, raw: Any, expected: list[int | str | None]) -> None:
     assert steps(fact, raw) == expected
 
 

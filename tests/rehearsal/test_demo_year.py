@@ -17,9 +17,20 @@ from tests.rehearsal.conftest import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from engine.rehearsal.run import Rehearsed
 
+ANOTHER_FACT = """
+  moon_phase:
+    title: phase of the moon
+    unit: count
+    worse: neither
+    range: [0, 8]
+    resolution: 1
+    max_age: 26 hours
+    from: an almanac
+"""
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
 
@@ -132,3 +143,22 @@ def test_a_moment_between_two_verdicts_is_decided_recorded_and_replays(demo_year
     second = verdict_at(demo_year.ledger, RULES, SimulatedClock(0), noon)
     assert first == second
     assert replay(demo_year.ledger, first.record.verdict_id).identical
+
+
+def test_the_same_moment_under_another_bundle_is_another_verdict_not_a_conflict(
+    demo_year: Rehearsed, tmp_path: Path
+) -> None:
+    for folder in ("config", "policies"):
+        (tmp_path / folder).mkdir()
+        for file in (RULES.parents[1] / folder).glob("*.yaml"):
+            (tmp_path / folder / file.name).write_text(file.read_text())
+    action = tmp_path / "policies/action.yaml"
+    action.write_text(action.read_text().replace('{sharpe_20d: "> 0.8"}', '{sharpe_20d: "> 0.9"}'))
+    facts = tmp_path / "policies/facts.yaml"
+    facts.write_text(facts.read_text() + ANOTHER_FACT)
+    recorded = verdict_at(demo_year.ledger, RULES, SimulatedClock(0)).record
+    other = verdict_at(demo_year.ledger, tmp_path / "config/prod_scale_rules_R1.yaml", SimulatedClock(0)).record
+    assert other.verdict_id != recorded.verdict_id
+    assert other.at_ms == recorded.at_ms
+    assert replay(demo_year.ledger, other.verdict_id).identical
+    assert replay(demo_year.ledger, recorded.verdict_id).identical

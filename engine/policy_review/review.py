@@ -1,0 +1,193 @@
+"""`policy review BASE..HEAD`: one page that tells those who must agree what a change of the policies does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import Problem, UsageError
+from engine.ledger.rows import sha256_of
+from engine.policy_review.care import proof_of_care
+from engine.policy_review.diff import compared, difference_json
+from engine.policy_review.needs import needs, requirements
+from engine.policy_review.plot import plot_svg
+from engine.policy_review.rehearsals import course_of, period_of, recorded_under, rehearsed
+from engine.reports.archive import write_report
+from engine.revisions import revisions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from engine.policy.difference import Difference
+    from engine.policy_review.care import Care
+    from engine.policy_review.diff import DiffReport
+    from engine.policy_review.needs import Needs
+    from engine.policy_review.rehearsals import Course, Period
+    from engine.rehearsal.loop import Progress
+    from engine.revisions import Loaded
+
+FAILED_EXIT = 1
+PLOT, MANIFEST = ".svg", ".sha256"  # beside the page
+IN_LOOP = ("action", "stages")  # the policies that a rehearsal runs
+
+
+@dataclass(frozen=True)
+class InLoop:
+    """One period under the old policies and under the new ones."""
+
+    period: Period
+    old: Course
+    new: Course
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a change of the policies does.
+
+    Attributes:
+        range: as it was asked for.
+        bundle: the name of the new bundle.
+        diff: what changed, and on which days of the history it would have mattered.
+        in_loop: what the policies would have done to the equity; None where nothing that is rehearsed changed.
+        care: tests, mutation score and coverage of the new bundle.
+        needs: signatures.
+        manifest: the files of the new bundle with their hashes: what is signed.
+        page: where it was written.
+    """
+
+    range: str
+    bundle: str
+    diff: DiffReport
+    in_loop: InLoop | None
+    care: Care
+    needs: Needs
+    manifest: str = field(repr=False)
+    page: Path
+
+    @property
+    def difference(self) -> Difference:
+        """What changed."""
+        return self.diff.difference
+
+    @property
+    def signing_sha256(self) -> str:
+        """The hash that stands for the whole bundle: of the manifest."""
+        return sha256_of(self.manifest)
+
+    @property
+    def plot(self) -> Path:
+        """Where the picture is, if there is one."""
+        return self.page.with_suffix(PLOT)
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest is."""
+        return self.page.with_suffix(MANIFEST)
+
+    @property
+    def exit_code(self) -> int:
+        """0; 10 where something became softer or nobody can say; 1 where tests fail or are missing."""
+        return self.diff.exit_code if self.care.passed else FAILED_EXIT
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        history, loop = self.diff.history, self.in_loop
+        return {
+            "range": self.range,
+            "bundle": self.bundle,
+            "old": self.diff.old,
+            "new": self.diff.new,
+            "summary": self.difference.summary,
+            "direction": self.difference.lean.word,
+            "softened": self.diff.softened,
+            **difference_json(self.difference),
+            "history": None if history is None else history.to_json(),
+            "in_loop": None
+            if loop is None
+            else {"period": loop.period.title, "old": loop.old.to_json(), "new": loop.new.to_json()},
+            "care": self.care.to_json(),
+            "needs": {
+                "signatures": self.needs.signatures,
+                "reasons": list(self.needs.reasons),
+                "launch": self.needs.launch,
+            },
+            "sha256": self.signing_sha256,
+            "page": str(self.page),
+            "exit_code": self.exit_code,
+        }
+
+
+def review_page(
+    revision_range: str,
+    history: Path | None,
+    out: Path,
+    *,
+    rules: Path,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Review:
+    """Write the review of a change: the page, its picture, and the manifest that is signed.
+
+    Args:
+        revision_range: ``BASE..HEAD``, ``BASE...HEAD`` (from where the two parted) or ``BASE`` (to the working tree).
+        history: a ledger to replay both bundles over. A rehearsal's is gone through again with the new policies in
+            the loop; without one, or with a live ledger, the reference rehearsal is (``policy_review.yaml``).
+        out: the Markdown file.
+        rules: the bundle.
+        progress: called with every hour of the rehearsals.
+
+    Raises:
+        UsageError: the range names no revisions, or `out` is no Markdown file.
+        PolicyError, LedgerError, ReportError: a bundle or a ledger is wrong, or the page cannot be written.
+    """
+    if out.suffix != ".md":
+        raise UsageError(Problem("out", str(out), "the page is Markdown", "write `--out review.md`"))
+    with revisions(rules) as source:
+        old, new = source.pair(revision_range)
+        asked = requirements(old.bundle, new.bundle)
+        diff = compared(old, new, history)
+        care = proof_of_care(new)
+        in_loop = _in_loop(old, new, diff, history, asked.reference, progress)
+        review = Review(
+            range=revision_range,
+            bundle=new.bundle.name,
+            diff=diff,
+            in_loop=in_loop,
+            care=care,
+            needs=needs(old.bundle, new.bundle, diff.difference, asked),
+            manifest=new.manifest(),
+            page=out,
+        )
+    _write(review)
+    return review
+
+
+def _write(review: Review) -> None:
+    from engine.policy_review.page import page_text  # noqa: PLC0415 - the page reads the review's types
+
+    if review.in_loop is not None:
+        write_report(review.plot, plot_svg(review.in_loop.old, review.in_loop.new))
+    write_report(review.manifest_path, review.manifest)
+    write_report(review.page, page_text(review))
+
+
+def _in_loop(
+    old: Loaded,
+    new: Loaded,
+    diff: DiffReport,
+    history: Path | None,
+    reference: Period | None,
+    progress: Callable[[Progress], None],
+) -> InLoop | None:
+    """Rehearse both bundles where something changed that a rehearsal would feel."""
+    felt = [change for change in diff.difference.meaning if change.policy in {"", *IN_LOOP}]
+    again = history is not None and diff.history is not None and diff.history.kind == "rehearsal"
+    period = period_of(history) if history is not None and again else reference
+    if not felt or period is None:
+        return None
+    outcomes = old.bundle.policies[IN_LOOP[0]].outcomes
+    if history is not None and again and recorded_under(history, old.bundle):
+        before = course_of(history, old.title, outcomes, recorded=True)
+    else:
+        before = rehearsed(period, old.bundle, old.title, progress)
+    return InLoop(period, before, rehearsed(period, new.bundle, new.title, progress))
