@@ -32,7 +32,7 @@ def figures(inputs: Inputs) -> list[Figure]:
             verdict = judge.verdict(facts, at_ms, SITUATION)
             ledger.append(verdict.rows())
             if day_ends:
-                judge.add_day(at_ms, verdict.facts)
+                judge.add_day(at_ms, verdict.posted)
             if number in (first, last):
                 gc.collect()
                 read[number] = (resident_mb(os.getpid()), resident_mb(worker.pid or 0))

@@ -27,6 +27,7 @@ SUITES = {
     "memory": memory.figures,
 }
 LONG = ("memory",)
+PEERS = ("vectorbt", "backtesting.py", "zen-engine", "python")
 
 
 @dataclass(frozen=True)

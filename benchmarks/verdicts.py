@@ -11,7 +11,7 @@ from benchmarks.harness import Target, Times, processor_s, timed
 from benchmarks.inputs import moments
 from benchmarks.machine import process_cpu_s
 from engine.clock import elapsed_s
-from engine.facts import facts_document
+from engine.posted import facts_document
 from engine.history import RecordedDay, replay_policy, replayed
 from engine.ledger import FactsSnapshot, Ledger
 from engine.policy.derive import Day, History
@@ -85,7 +85,7 @@ def _verdicts(inputs: Inputs, kind: str | None) -> Times:
                 ledger.append(verdict.rows())
             wall_s.append(elapsed_s() - start)
             if day_ends:
-                judge.add_day(at_ms, verdict.facts)
+                judge.add_day(at_ms, verdict.posted)
         spent = processor_s() + process_cpu_s(worker.pid or 0) - before
         if ledger:
             ledger.close()

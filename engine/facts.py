@@ -6,7 +6,6 @@ The facts of a moment depend on the accounts' books and the posture in force, on
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ from engine.metrics import (
 from engine.policy.facts import MISSING, OK, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from engine.book import AccountBook
     from strategies.bars import FloatArray, IntArray
@@ -176,14 +175,3 @@ def _since(book: AccountBook, values: FloatArray, since_ms: int) -> tuple[IntArr
 
 def _days(book: AccountBook, values: FloatArray, since_ms: int, day_ms: int) -> Daily:
     return daily_closes(*_since(book, values, since_ms), day_ms)
-
-
-def facts_document(facts: Mapping[str, Fact]) -> str:
-    """Return facts as canonical JSON, ``{name: [value, status, as_of_ms]}``: the same facts give the same bytes."""
-    plain = {name: [fact.value, fact.status, fact.as_of_ms] for name, fact in facts.items()}
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def facts_from(document: str) -> dict[str, Fact]:
-    """Return what `facts_document` wrote."""
-    return {name: Fact(name, *values) for name, values in json.loads(document).items()}

@@ -13,11 +13,11 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
-from engine.facts import facts_from
 from engine.ledger import Ledger
 from engine.policy.derive import Day, History
 from engine.policy.facts import validated_all
 from engine.policy.interpreter import evaluate, outcome_of
+from engine.posted import facts_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

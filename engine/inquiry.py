@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.bounds import Posture
 from engine.clock import iso
-from engine.config import load_config
 from engine.errors import LedgerError, Problem
-from engine.facts import Assumptions, FactSource, Standing, facts_from
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.policy.bundle import load_bundle
 from engine.policy.load import parse_policy, parse_vocabulary
 from engine.policy.worker import Worker
+from engine.posted import facts_from
 from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
 from engine.version import version
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.clock import Clock
+    from engine.facts import Standing
     from engine.ledger.rows import StoredDocument, VerdictRecord
     from engine.policy.bundle import Bundle
     from engine.policy.facts import Fact
@@ -157,6 +157,8 @@ def facts_at(ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int) -> di
     if snapshot is not None and snapshot.at_ms == at_ms:
         return facts_from(snapshot.document)
     from engine.book import AccountBook  # noqa: PLC0415 - keeps the answer that is already recorded fast
+    from engine.config import load_config  # noqa: PLC0415 - the same
+    from engine.facts import Assumptions, FactSource  # noqa: PLC0415 - the same
 
     config = load_config(bundle.config_path)
     risk, shadow = (AccountBook.read(ledger, account, config.market.symbols, at_ms) for account in (RISK, SHADOW))
@@ -166,6 +168,8 @@ def facts_at(ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int) -> di
 
 
 def _standing(ledger: Ledger, posture: Posture, at_ms: int) -> Standing:
+    from engine.facts import Standing  # noqa: PLC0415 - keeps the answer that is already recorded fast
+
     return Standing(
         stage=posture.stage,
         exposure=posture.exposure,
@@ -189,7 +193,8 @@ def daily_report(path: Path, config: Path, rules: Path, clock: Clock) -> Archive
         LedgerError: the ledger cannot be read or written.
         ConfigError, PolicyError: configuration or bundle are wrong.
     """
-    from engine.reports.daily import write_daily_report  # noqa: PLC0415 - keeps the other questions fast
+    from engine.config import load_config  # noqa: PLC0415 - keeps the other questions fast
+    from engine.reports.daily import write_daily_report  # noqa: PLC0415 - the same
 
     report_dir = Path(load_config(config).output.report_dir)
     answer = verdict_at(path, rules, clock)

@@ -14,13 +14,13 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import DAY_MS, MINUTE_MS, iso
-from engine.facts import facts_document
 from engine.ledger.rows import FactsSnapshot, StoredDocument, VerdictRecord, sha256_of
 from engine.policy.derive import Day, History
 from engine.policy.effects import Effects
 from engine.policy.explain import explain
 from engine.policy.facts import OK, validated_all
 from engine.policy.interpreter import colour
+from engine.posted import facts_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

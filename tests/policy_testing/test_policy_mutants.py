@@ -208,8 +208,10 @@ def test_each_kind_of_change_is_made(tiny: Policy, where: str, expected: str) ->
         ),
         (
             "effects.CUT",
-            "effects: `exposure: 0.5, once_per: episode, recovery: 5 days` → "
-            "`exposure: 0.5, once_per: episode, recovery: 6 days`",
+            (
+                "effects: `exposure: 0.5, once_per: episode, recovery: 5 days` → "
+                "`exposure: 0.5, once_per: episode, recovery: 6 days`"
+            ),
         ),
         ("effects.RISE", "effects: `cap: x1.5, at_most: once per 30 days` → `cap: x0.75, at_most: once per 30 days`"),
         ("effects.KEEP", "effects: `nothing` → `entries: blocked`"),

@@ -60,8 +60,10 @@ def test_a_failure_says_day_expected_found_and_what_fired(case_file: Callable[..
         ("rule_effects: {}", "rule_effects: expected `nothing`, found `late: entries: blocked`"),
         (
             "episodes: {data: {rules: [], recovery: 15 minutes}}",
-            "episodes data: expected `rules: [], recovery: 15 minutes`, "
-            "found `rules: [cut_held], recovery: 15 minutes`",
+            (
+                "episodes data: expected `rules: [], recovery: 15 minutes`, "
+                "found `rules: [cut_held], recovery: 15 minutes`"
+            ),
         ),
         ("promotes: []", "promotes: expected `nothing`, found `RISE`"),
         ("exit: {KEEP: 0}", "exit: expected `KEEP: 0`, found `CUT: 20, KEEP: 0, RISE: 10, STOP: 30`"),

@@ -10,9 +10,10 @@ import pytest
 
 from engine.book import AccountBook
 from engine.clock import DAY_MS, HOUR_MS, SimulatedClock, iso
-from engine.facts import Assumptions, FactSource, facts_document
+from engine.facts import Assumptions, FactSource
 from engine.inquiry import _standing, posture_at, replay, verdict_at
 from engine.ledger import Ledger
+from engine.posted import facts_document
 from tests.rehearsal.conftest import RULES
 
 if TYPE_CHECKING:

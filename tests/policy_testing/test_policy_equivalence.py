@@ -1,0 +1,127 @@
+"""Each kind of proof that a mutant says the same, and that there is none where it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.policy import points
+from engine.policy.load import parse_policy
+from engine.policy.mutation import Mutated, mutate_policy
+from engine.policy.series import Entry
+
+if TYPE_CHECKING:
+    from engine.policy.model import Policy, Vocabulary
+
+FRAME = """
+policy: tiny
+title: a policy made by a test
+outcomes: [STOP, CUT, RISE, KEEP]
+otherwise: KEEP
+promotes: [RISE]
+effects: {STOP: {}, CUT: {}, RISE: {}, KEEP: {}}
+exit: {KEEP: 0, RISE: 10, CUT: 20, STOP: 30}
+"""
+USUAL = {"x": Entry(0), "y": Entry(2), "z": Entry(0), "n": Entry(1), "up": Entry(1), "mode": Entry(0), "age": Entry(0)}
+RISES = "  rise: {outcome: RISE, when: {mode: '= REDUCE_ONLY'}, because: a test}\n"
+
+
+def judged(vocabulary: Vocabulary, rules: str) -> dict[str, Mutated]:
+    policy: Policy = parse_policy((FRAME + rules).encode(), "tiny.yaml", vocabulary)
+    return {f"{one.mutant.where} {one.mutant.change}": one for one in mutate_policy(policy, [], USUAL)}
+
+
+def test_an_outcome_that_is_always_outweighed(tiny_vocabulary: Vocabulary) -> None:
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {x: '> 3'}, because: a test}\n"
+        "  cut: {outcome: CUT, when: {x: '> 5'}, because: a test}\n" + RISES,
+    )
+    assert found["rules.cut `CUT` → `KEEP`"].reason == "whenever the rule fires, another one asks for at least as much"
+    assert found["rules.cut `CUT` → `STOP`"].fate == "equivalent"
+    assert found["rules.stop `STOP` → `CUT`"].fate == "survived"
+
+
+@pytest.mark.parametrize(("cut", "fate"), [("x: '< 0'", "equivalent"), ("n: '> 1'", "survived")])
+def test_an_order_that_never_decides(tiny_vocabulary: Vocabulary, cut: str, fate: str) -> None:
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {x: '> 3'}, because: a test}\n"
+        f"  cut: {{outcome: CUT, when: {{{cut}}}, because: a test}}\n" + RISES,
+    )
+    one = found["outcomes `STOP` and `CUT` exchanged"]
+    assert one.fate == fate
+    if fate == "equivalent":
+        assert one.reason == "no two rules whose order was exchanged can fire together"
+
+
+@pytest.mark.parametrize(("last", "fate"), [("{x: unknown}", "equivalent"), ("{n: unknown}", "survived")])
+def test_an_otherwise_that_never_decides(tiny_vocabulary: Vocabulary, last: str, fate: str) -> None:
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {x: '> 3'}, because: a test}\n"
+        "  cut: {outcome: CUT, when: {x: '<= 3'}, because: a test}\n"
+        f"  lost: {{outcome: STOP, when: {last}, because: a test}}\n" + RISES,
+    )
+    one = found["otherwise `KEEP` → `STOP`"]
+    assert one.fate == fate
+    if fate == "equivalent":
+        assert one.reason == "some rule always fires"
+
+
+def test_a_streak_of_something_that_never_is(tiny_vocabulary: Vocabulary) -> None:
+    never = "{all: [{any: [{x: '> 5'}, {n: '> 3'}]}, {x: '<= 5'}, {n: '<= 3'}]}"
+    found = judged(
+        tiny_vocabulary,
+        f"rules:\n  stop: {{outcome: STOP, when: {never}, for: 3 days, because: a test}}\n"
+        "  cut: {outcome: CUT, when: {x: '> 3'}, for: 3 days, because: a test}\n" + RISES,
+    )
+    assert found["rules.stop `for: 3 days` → `for: 2 days`"].fate == "equivalent"
+    assert found["rules.stop `stop` removed"].fate == "equivalent"
+    assert found["rules.stop `gap: holds` → `gap: counts`"].fate == "survived"
+    assert found["rules.cut `for: 3 days` → `for: 2 days`"].fate == "survived"
+
+
+def test_a_gap_in_a_streak_that_is_never_unknown(tiny_vocabulary: Vocabulary) -> None:
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {x: unknown}, for: 3 days, because: a test}\n"
+        "  cut: {outcome: CUT, when: {x: '> 3'}, for: 3 days, because: a test}\n" + RISES,
+    )
+    assert found["rules.stop `gap: holds` → `gap: breaks`"].fate == "equivalent"
+    assert found["rules.cut `gap: holds` → `gap: breaks`"].fate == "survived"
+
+
+def test_a_gap_in_a_window_counts_or_does_not(tiny_vocabulary: Vocabulary) -> None:
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {x: '> 3'}, for: 2 of 4 days, because: a test}\n"
+        "  rise: {outcome: RISE, when: {n: '= 0'}, for: 2 of 4 days, because: a test}\n"
+        "  cut: {outcome: CUT, when: {n: '= 3'}, because: a test}\n",
+    )
+    assert found["rules.stop `gap: holds` → `gap: breaks`"].fate == "equivalent"
+    assert found["rules.stop `gap: holds` → `gap: counts`"].fate == "survived"
+    assert found["rules.rise `gap: breaks` → `gap: holds`"].fate == "survived"
+
+
+def test_a_band_that_no_rule_reads(tiny_vocabulary: Vocabulary) -> None:
+    found = judged(
+        tiny_vocabulary,
+        "bands:\n  x: {green: '< 1', red: '> 2'}\n"
+        "rules:\n  stop: {outcome: STOP, when: {n: '> 3'}, because: a test}\n"
+        "  cut: {outcome: CUT, when: {n: '> 2'}, because: a test}\n" + RISES,
+    )
+    assert found["bands.x.red threshold: `x > 2` → `x > 2.1`"].reason == "no rule reads it"
+
+
+def test_a_search_given_up_proves_nothing(tiny_vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "MAX_NODES", 0)
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {n: '<= 0'}, because: a test}\n"
+        "  cut: {outcome: CUT, when: {n: '> 2'}, because: a test}\n" + RISES,
+    )
+    logic = [one for one in found.values() if one.mutant.rule and not one.mutant.declared]
+    assert {one.fate for one in logic} == {"survived"}
+    assert {one.reason for one in logic} == {"no facts were found that tell it apart, and no proof that none do"}
