@@ -18,7 +18,7 @@ $(VENV)/.base: .ci/find-python locks/build.lock
 
 $(VENV)/.runtime: $(VENV)/.base locks/runtime.lock pyproject.toml
 	@echo "installing the packages of locks/runtime.lock (once, about a minute; durable-rules is compiled)"
-	@$(PIP) --require-hashes -r locks/runtime.lock && $(PIP) --editable .
+	@$(PIP) --require-hashes -r locks/runtime.lock && PYTHONWARNINGS=ignore $(PIP) --editable . 2>/dev/null || $(PIP) --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime locks/dev.lock

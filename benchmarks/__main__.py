@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
     unknown = [name for name in asked.names if name not in SUITES]
     if unknown:
         parser.error(f"there is no suite `{unknown[0]}`; known: {', '.join(SUITES)}")
+    if asked.write_docs and asked.names:
+        parser.error("the page holds every suite: write it without naming some")
     scale = "tiny" if asked.tiny else "quick" if asked.quick else "full"
     data = asked.data if (asked.data / "klines").is_dir() else None
     if data is None:

@@ -24,9 +24,10 @@ SUITES = {
     "python": rules_side.python_figures,
     "commands": commands.figures,
     "bundle": bundles.figures,
+    "mutate": bundles.mutation_figures,
     "memory": memory.figures,
 }
-LONG = ("memory",)
+LONG = ("mutate", "memory")
 PEERS = ("vectorbt", "backtesting.py", "zen-engine", "python")
 
 

@@ -11,7 +11,6 @@ from benchmarks.harness import Target, Times, processor_s, timed
 from benchmarks.inputs import moments
 from benchmarks.machine import process_cpu_s
 from engine.clock import elapsed_s
-from engine.posted import facts_document
 from engine.history import RecordedDay, replay_policy, replayed
 from engine.ledger import FactsSnapshot, Ledger
 from engine.policy.derive import Day, History
@@ -19,6 +18,7 @@ from engine.policy.durable import DurableEngine
 from engine.policy.facts import validated_all
 from engine.policy.interpreter import evaluate, outcome_of
 from engine.policy.worker import Worker
+from engine.posted import facts_document
 from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
 from engine.version import version
 

@@ -38,14 +38,12 @@ def declared_text(policy: Policy, section: str, name: str) -> str:
     return DECLARED[section](policy, name)
 
 
-def effects_text(effects: Effects | None) -> str:
+def effects_text(effects: Effects) -> str:
     """Return effects as a policy writes them.
 
     >>> effects_text(Effects(exposure=0.5, recovery_ms=5 * DAY_MS))
     'exposure: 0.5, recovery: 5 days'
     """
-    if effects is None:
-        return NOTHING
     nothing = Effects()
     written = [
         f"{key}: {_written(key, getattr(effects, attribute))}"
@@ -81,7 +79,7 @@ def _number(value: float) -> str:
 
 
 def _effects(policy: Policy, name: str) -> str:
-    return effects_text(policy.effects.get(name))
+    return effects_text(policy.effects.get(name, Effects()))
 
 
 def _rule_effects(policy: Policy, _name: str) -> str:
@@ -95,7 +93,7 @@ def by_name(texts: Mapping[str, str]) -> str:
 
 def _episode(policy: Policy, name: str) -> str:
     members = sorted(rule.name for rule in policy.rules.values() if rule.episode == name)
-    return f"rules: [{', '.join(members)}], {effects_text(policy.episodes.get(name))}"
+    return f"rules: [{', '.join(members)}], {effects_text(policy.episodes.get(name, Effects()))}"
 
 
 def _exit(policy: Policy, _name: str) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from engine.documents import parse_document
 from engine.policy.bundle import Bundle
 from engine.policy.difference_declared import declared_changes
+from engine.policy.difference_impacts import Impact
 from engine.policy.difference_lean import NEITHER, UNDECIDED, Lean, joint
-from engine.policy.difference_rules import Change, Impact, Rules
+from engine.policy.difference_rules import Change, Rules
 from engine.policy.difference_vocabulary import fact_changes, wording_changed
 from engine.policy.difference_words import printed
 from engine.policy.model import Policy, Vocabulary

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from engine.policy.difference_impacts import Impact
 from engine.policy.difference_lean import (
     HARDER,
     NEITHER,
@@ -16,7 +17,7 @@ from engine.policy.difference_lean import (
     moved,
     order_lean,
 )
-from engine.policy.difference_rules import Change, Impact
+from engine.policy.difference_rules import Change
 from engine.policy.difference_words import effect_changes, effect_list
 from engine.policy.quantity import plain
 

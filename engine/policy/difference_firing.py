@@ -6,15 +6,16 @@ the two rules become two small machines that read the same days: all that the da
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import groupby, product
 from typing import TYPE_CHECKING, Literal
 
 from engine.policy.model import All, AnyOf, BandIs, Compare, Not, Unknown
 from engine.policy.points import UndecidedError, compared_facts, expression, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from engine.policy.model import Band, Condition, FactSpec, Gap, Instance, Span, Truth
     from engine.policy.points import Expression, Point
@@ -24,10 +25,13 @@ MAX_STATES = 20_000
 Answer = Literal["yes", "no", "undecided"]
 # What a day does to a streak: 1 counts, -1 breaks, 0 neither. A letter: what it does to the old rule and to the new.
 Letter = tuple[int, int]
+# Values of facts, in steps or None for unknown, and for how many days they stay; 0 days: at the present moment.
+Example = tuple[tuple["Point", int], ...]
 
 _COUNTS, _BREAKS, _HOLDS = 1, -1, 0
 _IN_A_GAP: Mapping[Gap, int] = {"counts": _COUNTS, "breaks": _BREAKS, "holds": _HOLDS}
 _TRUTHS: tuple[Truth, ...] = (True, False, None)
+_DIFFERENT = ((False, True), (True, False))  # (the old rule fires, the new one fires)
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,14 @@ class Firing:
     Attributes:
         more: whether the new rule fires somewhere where the old one did not.
         less: whether the old rule fired somewhere where the new one does not.
-        example: values at which the two differ, in steps, None for unknown; of rules without `for`, else empty.
+        at_more: values, days in a row, at the end of which only the new one fires; empty where none is known.
+        at_less: the same of the old one.
     """
 
     more: Answer
     less: Answer
-    example: Point = field(default_factory=dict)
+    at_more: Example = ()
+    at_less: Example = ()
 
 
 SAME = Firing("no", "no")
@@ -103,18 +109,20 @@ def _at_once(old: Side, new: Side, specs: Mapping[str, FactSpec]) -> Firing:
     when, edges = (old.when, new.when), {leaf.fact: leaf.steps for side in (old, new) for leaf in side.compares}
     more = find(when, lambda truths: truths[0] is not True and truths[1] is True, specs, edges)
     less = find(when, lambda truths: truths[0] is True and truths[1] is not True, specs, edges)
-    example = more if more is not None else less
-    return Firing(_answer(more is not None), _answer(less is not None), example or {})
+    examples: list[Example] = [((point, 0),) if point is not None else () for point in (more, less)]
+    return Firing(_answer(more is not None), _answer(less is not None), *examples)
 
 
-def _letters(old: Side, new: Side, specs: Mapping[str, FactSpec]) -> frozenset[Letter]:
-    """Return all that one day can do to the two rules."""
-    when = (old.when, new.when)
-    letters: set[Letter] = set()
+def _letters(old: Side, new: Side, specs: Mapping[str, FactSpec]) -> dict[Letter, Point]:
+    """Return all that one day can do to the two rules, and values with which it does."""
+    when, edges = (old.when, new.when), {leaf.fact: leaf.steps for side in (old, new) for leaf in side.compares}
+    letters: dict[Letter, Point] = {}
     for pair in product(_TRUTHS, repeat=2):
-        if find(when, lambda truths, pair=pair: truths == pair, specs, {}) is not None:  # type: ignore[misc]
-            letters.update(_ages(old, new, pair, specs))
-    return frozenset(letters)
+        point = find(when, lambda truths, pair=pair: truths == pair, specs, edges)  # type: ignore[misc]
+        if point is not None:
+            for letter in _ages(old, new, pair, specs):
+                letters.setdefault(letter, point)
+    return letters
 
 
 def _ages(old: Side, new: Side, pair: tuple[Truth, ...], specs: Mapping[str, FactSpec]) -> Iterator[Letter]:
@@ -176,28 +184,43 @@ class _Machine:
         return (memory.bit_count() if self._span.of is not None else memory) >= self._span.days
 
 
-def _over_days(old: Side, new: Side, letters: frozenset[Letter]) -> Firing:
-    """Return what can be found in all the days there can be."""
-    before, after = _Machine(old), _Machine(new)
-    more = less = False
-    seen = {(before.start, after.start)}
-    waiting = list(seen)
-    while waiting and not (more and less):
-        memories = waiting.pop()
-        for now in letters:
-            fired = before.fires(memories[0], now[0]), after.fires(memories[1], now[1])
-            more = more or fired == (False, True)
-            less = less or fired == (True, False)
-            following = before.after(memories[0], now[0]), after.after(memories[1], now[1])
-            if following not in seen:
-                if len(seen) >= MAX_STATES:
+def _over_days(old: Side, new: Side, letters: Mapping[Letter, Point]) -> Firing:
+    """Return what can be found in all the days there can be, the shortest first."""
+    machines = _Machine(old), _Machine(new)
+    start = (machines[0].start, machines[1].start)
+    days: dict[tuple[int, int], tuple[Letter, ...]] = {start: ()}
+    waiting = deque([start])
+    examples: dict[tuple[bool, bool], Example] = {}
+    while waiting and len(examples) < len(_DIFFERENT):
+        memories = waiting.popleft()
+        for letter in letters:
+            following = machines[0].after(memories[0], letter[0]), machines[1].after(memories[1], letter[1])
+            path = (*days[memories], letter)
+            for memory, shown in (
+                (following, _in_a_row(path, letters)),
+                (memories, _now(days[memories], letter, letters)),
+            ):
+                fired = machines[0].fires(memory[0], letter[0]), machines[1].fires(memory[1], letter[1])
+                if fired in _DIFFERENT:
+                    examples.setdefault(fired, shown)
+            if following not in days:
+                if len(days) >= MAX_STATES:
                     return _by_order(old, new, letters)
-                seen.add(following)
+                days[following] = path
                 waiting.append(following)
-    return Firing(_answer(more), _answer(less))
+    more, less = (examples.get(fired, ()) for fired in _DIFFERENT)
+    return Firing(_answer(bool(more)), _answer(bool(less)), more, less)
 
 
-def _by_order(old: Side, new: Side, letters: frozenset[Letter]) -> Firing:
+def _in_a_row(path: Sequence[Letter], letters: Mapping[Letter, Point]) -> Example:
+    return tuple((letters[letter], len(list(days))) for letter, days in groupby(path))
+
+
+def _now(path: Sequence[Letter], letter: Letter, letters: Mapping[Letter, Point]) -> Example:
+    return (*_in_a_row(path, letters), (letters[letter], 0))
+
+
+def _by_order(old: Side, new: Side, letters: Iterable[Letter]) -> Firing:
     """Return what follows where every day does the new rule at least as much good as the old one, or the reverse."""
     one, other = old.span, new.span
     if one is None or other is None or (one.of is None) != (other.of is None) or old.promotes != new.promotes:

@@ -2,70 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from engine.policy.difference_firing import SAME, Firing, Side, band_facts, compares, firing
+from engine.policy.difference_firing import band_facts, compares
+from engine.policy.difference_impacts import Impact, Key, Pairing
 from engine.policy.difference_lean import (
     HARDER,
     NEITHER,
     SOFTER,
     UNDECIDED,
     Lean,
-    effects_lean,
-    episode_lean,
-    fires_more,
-    firing_lean,
-    hardness,
     joint,
-    moved,
 )
-from engine.policy.difference_vocabulary import common_measure, measured, measured_bands
+from engine.policy.difference_vocabulary import measured
 from engine.policy.difference_words import (
     bound,
     condition_changes,
     effect_changes,
     gap_words,
     listed,
-    point_words,
     printed,
     quantity_of,
     rule_words,
     span_words,
     when_words,
 )
-from engine.policy.model import HARD, SOFT, All, AnyOf, Compare, Instance, Not, facts_of
+from engine.policy.model import HARD, SOFT, All, AnyOf, Compare, Not
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from engine.policy.effects import Effects
     from engine.policy.model import Band, Condition, Parameter, Policy, Rule
 
-# An instance under the name that its rule has in the new policy, and the band it is about.
-Key = tuple[str, str]
-
-_MOST_FACTS = 3  # of an example
 _WORDING = ("because", "refs", "cure")
 _SAID = ("name", "outcome", "when", "unless", "span", "gap", "each_band", "effects", "episode", "where", *_WORDING)
-
-
-@dataclass(frozen=True)
-class Impact:
-    """What changes do to one rule that can fire.
-
-    Attributes:
-        outcome: which it asks for.
-        rule: its id; empty where the change is one of the outcome itself.
-        lean: the direction.
-        example: values at which it fires now and did not, or the reverse; may be empty.
-    """
-
-    outcome: str
-    rule: str
-    lean: Lean
-    example: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,44 +66,33 @@ class Change:
 
 
 class Rules:
-    """The rules of two policies side by side, all in one measure."""
+    """The changes of the rules, bands and parameters from one policy to another."""
 
     def __init__(self, old: Policy, new: Policy) -> None:
         self.old, self.new = old, new
-        self._measure = common_measure(old.vocabulary.facts, new.vocabulary.facts)
-        self._bands = (measured_bands(old.bands, self._measure.old), measured_bands(new.bands, self._measure.new))
-        self._names = self._renamed()
+        self._rules = Pairing(old, new)
+
+    @property
+    def impacts(self) -> Mapping[Key, tuple[Impact, ...]]:
+        """What all changes together do to each rule that can fire."""
+        return self._rules.impacts
 
     def changes(self) -> Iterator[Change]:
         """Yield every change of a rule, a band or a parameter."""
-        yield from self._rule_changes()
-        yield from self._band_changes()
-        yield from self._parameter_changes()
+        found = [*self._rule_changes(), *self._band_changes(), *self._parameter_changes()]
+        yield from found
+        told = {impact.rule for change in found for impact in change.impacts}
+        for key, impacts in self.impacts.items():
+            if impacts[0].rule not in told:  # nothing that decides goes unmentioned
+                sentence = f"`{impacts[0].rule}` fires in other situations than before."
+                yield self._change("rules", key[0], sentence, impacts)
 
     # ── rules ──
 
-    def _renamed(self) -> dict[str, str]:
-        """Return old name -> new name of the rules that both have, under another name too."""
-        names = {name: name for name in self.old.rules if name in self.new.rules}
-        free = [rule for name, rule in self.new.rules.items() if name not in self.old.rules]
-        for name, rule in self.old.rules.items():
-            twin = next((one for one in free if name not in names and self._same(rule, one)), None)
-            if twin is not None:
-                names[name] = twin.name
-                free.remove(twin)
-        return names
-
-    def _same(self, old: Rule, new: Rule) -> bool:
-        plain = [
-            replace(rule, name="", when=measured(rule.when, said), because="", cure="", refs=())
-            for rule, said in ((old, self._measure.old), (new, self._measure.new))
-        ]
-        return plain[0] == plain[1]
-
     def _rule_changes(self) -> Iterator[Change]:
-        back = {new: old for old, new in self._names.items()}
+        back = {new: old for old, new in self._rules.names.items()}
         for name, rule in self.new.rules.items():
-            impacts = self._of(lambda key, name=name: key[0] == name)  # type: ignore[misc]
+            impacts = self._rules.of(lambda key, name=name: key[0] == name)  # type: ignore[misc]
             if name not in back:
                 yield self._change("rules", name, f"`{name}` is new: {rule_words(rule)}.", impacts)
                 continue
@@ -146,8 +106,8 @@ class Rules:
             if any(getattr(old, field) != getattr(rule, field) for field in _WORDING if hasattr(rule, field)):
                 yield self._change("words", name, f"`{name}` gives its reason or its references in other words.")
         for name, rule in self.old.rules.items():
-            if name not in self._names:
-                impacts = self._of(lambda key, name=name: key[0] == name)  # type: ignore[misc]
+            if name not in self._rules.names:
+                impacts = self._rules.of(lambda key, name=name: key[0] == name)  # type: ignore[misc]
                 yield self._change("rules", name, f"`{name}` is gone: {rule_words(rule, past=True)}.", impacts)
 
     def _clauses(self, old: Rule, new: Rule) -> Iterator[tuple[str, Lean]]:
@@ -175,7 +135,7 @@ class Rules:
                 yield self._other(one.name, getattr(old, one.name), getattr(new, one.name))
 
     def _conditions(self, old: Rule, new: Rule) -> Iterator[str]:
-        before, after = measured(old.when, self._measure.old), measured(new.when, self._measure.new)
+        before, after = measured(old.when, self._rules.measure.old), measured(new.when, self._rules.measure.new)
         if before == _with_old_parameters(before, after):
             return
         if (old.unless is None) != (new.unless is None):
@@ -184,7 +144,7 @@ class Rules:
             yield f"{when_words(one, unless=new.unless is not None)}; before, it {words.replace('fires', 'fired', 1)}"
             return
         if old.unless is not None and new.unless is not None:
-            before, after = measured(old.unless, self._measure.old), measured(new.unless, self._measure.new)
+            before, after = measured(old.unless, self._rules.measure.old), measured(new.unless, self._rules.measure.new)
         after = _with_old_parameters(before, after)
         yield from condition_changes(before, after, unless=new.unless is not None)
 
@@ -199,9 +159,9 @@ class Rules:
     # ── bands and parameters ──
 
     def _band_changes(self) -> Iterator[Change]:
-        for fact in dict.fromkeys([*self._bands[0], *self._bands[1]]):
-            old, new = (bands.get(fact) for bands in self._bands)
-            impacts = self._of(lambda key, fact=fact: fact in self._banded(key))  # type: ignore[misc]
+        for fact in dict.fromkeys([*self._rules.bands[0], *self._rules.bands[1]]):
+            old, new = (bands.get(fact) for bands in self._rules.bands)
+            impacts = self._rules.of(lambda key, fact=fact: fact in self._banded(key))  # type: ignore[misc]
             if old is None and new is not None:
                 words = f"green {bound(new.green)}, red {bound(new.red)}"
                 yield self._change("bands", fact, f"`{fact}` has a band now: {words}.", impacts)
@@ -213,7 +173,7 @@ class Rules:
                     yield self._change("bands", fact, f"`{fact}` is {_joined(clauses)}.", impacts)
 
     def _banded(self, key: Key) -> set[str]:
-        return {fact for one in self._pair(key) if one is not None for fact in band_facts(one.when)}
+        return {fact for one in self._rules.pair(key) if one is not None for fact in band_facts(one.when)}
 
     def _parameter_changes(self) -> Iterator[Change]:
         old, new = (_parameters(policy) for policy in (self.old, self.new))
@@ -224,10 +184,10 @@ class Rules:
                 yield self._change("parameters", name, f"The parameter `{name}` {word}.")
                 continue
             if before.value != after.value:
-                moves = [key for key in self._keys if name in self._parameters_of(key)]
+                moves = [key for key in self._rules.keys if name in self._rules.parameters_of(key)]
                 rules = listed(dict.fromkeys(key[0] for key in moves)) or "no rule"
                 sentence = f"The parameter `{name}` is {printed(after.value)} instead of {printed(before.value)}"
-                impacts = self._of(lambda key, moves=moves: key in moves)  # type: ignore[misc]
+                impacts = self._rules.of(lambda key, moves=moves: key in moves)  # type: ignore[misc]
                 yield self._change("parameters", name, f"{sentence}; it moves {rules}.", impacts)
             if (before.low, before.high) != (after.low, after.high):
                 ranges = [f"{printed(one.low)} to {printed(one.high)}" for one in (after, before)]
@@ -236,110 +196,17 @@ class Rules:
             if before.about != after.about:
                 yield self._change("words", name, f"The parameter `{name}` is described in other words.")
 
-    def _parameters_of(self, key: Key) -> set[str]:
-        found = set()
-        for one, bands in zip(self._pair(key), (self.old.bands, self.new.bands), strict=True):
-            if one is not None:
-                edges = [edge for fact in band_facts(one.when) for edge in _compares_of(bands[fact])]
-                found |= {compare.parameter for compare in (*compares(one.when), *edges)}
-        return found - {""}
-
-    # ── impacts ──
-
-    @cached_property
-    def _keys(self) -> tuple[Key, ...]:
-        return tuple(dict.fromkeys([*self._sides[0], *self._sides[1]]))
-
-    @cached_property
-    def _sides(self) -> tuple[dict[Key, Instance], dict[Key, Instance]]:
-        old = {(self._names.get(one.rule.name, one.rule.name), one.band): one for one in self.old.instances}
-        return old, {(one.rule.name, one.band): one for one in self.new.instances}
-
-    def _pair(self, key: Key) -> tuple[Instance | None, Instance | None]:
-        return self._sides[0].get(key), self._sides[1].get(key)
-
-    @cached_property
-    def impacts(self) -> Mapping[Key, tuple[Impact, ...]]:
-        """What all changes together do to each rule that can fire; those that nothing moves are absent."""
-        found = {key: self._impacts(*self._pair(key)) for key in self._keys}
-        return {key: impacts for key, impacts in found.items() if impacts}
-
-    def _of(self, wanted: Callable[[Key], bool]) -> tuple[Impact, ...]:
-        return tuple(impact for key, impacts in self.impacts.items() if wanted(key) for impact in impacts)
-
-    def _impacts(self, old: Instance | None, new: Instance | None) -> tuple[Impact, ...]:
-        sides = [
-            Side(None if one is None else replace(one, when=measured(one.when, said)), bands, _promotes(policy, one))
-            for one, said, bands, policy in zip(
-                (old, new), (self._measure.old, self._measure.new), self._bands, (self.old, self.new), strict=True
-            )
-        ]
-        if self._alike(*sides):
-            return ()
-        found = firing(sides[0], sides[1], self._measure.specs)
-        leans = self._lean(old, new, found)
-        if found == SAME and not any(lean != NEITHER for lean in leans.values()):
-            return ()
-        name = new.id if new is not None else old.id if old is not None else ""
-        example = self._example(found, sides)
-        return tuple(Impact(outcome, name, lean, example) for outcome, lean in leans.items())
-
-    def _alike(self, old: Side, new: Side) -> bool:
-        one, other = old.instance, new.instance
-        if one is None or other is None:
-            return False
-        decides = [(it.when, it.outcome, it.span, it.rule.gap, it.rule.effects, it.rule.episode) for it in (one, other)]
-        bands = [[side.bands.get(fact) for fact in band_facts(one.when)] for side in (old, new)]
-        return decides[0] == decides[1] and bands[0] == bands[1] and old.promotes == new.promotes
-
-    def _lean(self, old: Instance | None, new: Instance | None, found: Firing) -> dict[str, Lean]:
-        if old is None or new is None:
-            policy, one = (self.new, new) if old is None else (self.old, old)
-            assert one is not None
-            return {one.outcome: firing_lean(policy, one.rule, found)}
-        lean = effects_lean(old.effects, new.effects)
-        if old.episode != new.episode or old.outcome != new.outcome:
-            lean |= episode_lean(_ending(self.old, old), _ending(self.new, new))
-        if old.outcome == new.outcome:
-            return {new.outcome: lean | firing_lean(self.new, new.rule, found)}
-        both = self.old if new.outcome in self.old.outcomes else self.new
-        lean |= moved(hardness(both, old.outcome), hardness(both, new.outcome))
-        if found.more != "no":
-            lean |= fires_more(self.new, new.outcome) if found.more == "yes" else UNDECIDED
-        if found.less != "no":
-            lean |= fires_more(self.old, old.outcome).reverse if found.less == "yes" else UNDECIDED
-        return {old.outcome: lean, new.outcome: lean}
-
-    def _example(self, found: Firing, sides: Iterable[Side]) -> str:
-        facts = dict.fromkeys(fact for side in sides if side.instance for fact in facts_of(side.instance.when))
-        if not found.example or len(facts) > _MOST_FACTS or not set(facts) <= set(found.example):
-            return ""
-        return point_words(found.example, self._measure.specs, facts)
-
     def _change(
         self, section: str, subject: str, sentence: str, impacts: tuple[Impact, ...] = (), own: Lean = NEITHER
     ) -> Change:
         return Change(self.new.name, section, subject, sentence, impacts, own)
 
 
-def _promotes(policy: Policy, instance: Instance | None) -> bool:
-    return instance is not None and instance.outcome in policy.promotes
-
-
-def _ending(policy: Policy, instance: Instance) -> Effects:
-    """Return the effects that say how an episode of this rule ends."""
-    return policy.episodes[instance.episode] if instance.episode else policy.effects[instance.outcome]
-
-
 def _parameters(policy: Policy) -> dict[str, Parameter]:
     used = {one.parameter for rule in policy.rules.values() for one in compares(rule.when)}
-    used |= {edge.parameter for band in policy.bands.values() for edge in _compares_of(band)}
+    used |= {edge.parameter for band in policy.bands.values() for edge in (band.green, band.red)}
     shared = {name: one for name, one in policy.vocabulary.parameters.items() if name in used}
     return {**shared, **policy.parameters}
-
-
-def _compares_of(band: Band) -> tuple[Compare, Compare]:
-    return band.green, band.red
 
 
 def _with_old_parameters(old: Condition, new: Condition) -> Condition:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine.policy.effects import KEYS
 from engine.policy.model import All, AnyOf, BandIs, Compare, Not, Unknown
+from engine.policy.quantity import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from engine.policy.difference_firing import Example
     from engine.policy.effects import Effects
     from engine.policy.model import Condition, FactSpec, Operator, Rule, Span
     from engine.policy.points import Point
@@ -241,15 +243,22 @@ def effect_list(effects: Effects) -> str:
     return ", ".join(words) or "nothing"
 
 
-def point_words(point: Point, specs: Mapping[str, FactSpec], shown: Iterable[str]) -> str:
-    """Return values of facts: ``drawdown 12 %``; `shown` says which."""
-    from engine.policy.quantity import shown as value_text  # noqa: PLC0415 - one name for two things in this module
+def example_words(example: Example, specs: Mapping[str, FactSpec], facts: Iterable[str]) -> str:
+    """Return values over days in words: ``drawdown 9 % for 3 days, then 8 %``; facts that stay are said once."""
+    names = list(facts)
+    stretches = []
+    before: Point = {}
+    for point, days in example:
+        said = [name for name in names if not stretches or point.get(name) != before.get(name)] or names
+        words = ", ".join(f"{name} {_steps_words(point.get(name), specs[name])}" for name in said)
+        length = "now" if stretches and not days else f"for {days} day{'s' if days > 1 else ''}" if days > 1 else ""
+        stretches.append(f"{words} {length}".strip())
+        before = point
+    return ", then ".join(stretches)
 
-    words = []
-    for fact in shown:
-        steps = point.get(fact)
-        words.append(f"{fact} {'unknown' if steps is None else printed(value_text(specs[fact], steps))}")
-    return ", ".join(words)
+
+def _steps_words(steps: int | None, spec: FactSpec) -> str:
+    return "unknown" if steps is None else printed(shown(spec, steps))
 
 
 def listed(names: Iterable[str]) -> str:

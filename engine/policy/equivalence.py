@@ -196,8 +196,8 @@ def _never_counts(comparison: Comparison, instance: Instance | None, condition: 
 
 def _outweighed_proof(comparison: Comparison) -> Proof | None:
     for before, after in comparison.touched:
-        if before is None or after is None:
-            return None
+        assert before is not None
+        assert after is not None
         promotes = [one.outcome in comparison.policy.promotes for one in (before, after)]
         if before.span and before.span.of and promotes[0] != promotes[1]:
             return None  # what breaks its streak was changed as well

@@ -12,7 +12,7 @@ from engine.policy.derive import day_effect, in_all_steps
 from engine.policy.equivalence import may_fire
 from engine.policy.facts import MISSING, OK, YOUNG
 from engine.policy.interpreter import truth
-from engine.policy.points import UndecidedError, joined
+from engine.policy.points import UndecidedError, alike, joined
 from engine.policy.series import Entry
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def _true(truths: tuple[Truth, ...]) -> bool:
 
 def _firing_alone(comparison: Comparison, before: Instance | None, after: Instance | None) -> Day | None:
     """Return a day on which the rule holds and nothing outweighs what it asks for, or asks for now."""
-    if before is None or after is None:
-        return None
+    assert before is not None
+    assert after is not None
     rest = comparison.outweighed(before, after.outcome)
     alone = _sought(
         comparison, lambda truths: truths[0] is True and truths[1] is not True, comparison.before(before), rest
@@ -125,39 +125,53 @@ def _sought(
         point = comparison.find(wanted, *expressions)
     except UndecidedError:
         return None
-    return None if point is None else _day(comparison, point)
+    return None if point is None else _day(comparison, point, expressions)
 
 
-def _day(comparison: Comparison, point: Point) -> Day | None:
+def _day(comparison: Comparison, point: Point, expressions: Sequence[Expression]) -> Day | None:
     """Return a day on which facts have the values of a point; None where a difference of two cannot come about."""
     specs = comparison.policy.vocabulary.facts
     steps = {name: value for name, value in point.items() if specs[name].difference is None}
     for name, value in point.items():
         difference = specs[name].difference
-        if difference is not None and not _apart(difference, value, steps, comparison):
+        if difference is None:
+            continue
+        if value is None:
+            free = next((one for one in (difference.left, difference.right) if one not in steps), None)
+            if free is not None:
+                steps[free] = None
+            continue
+        # The two facts may have no values that are just so far apart: then others that make no difference.
+        reach = difference.left_scale * difference.right_scale
+        near = sorted(range(value - reach, value + reach + 1), key=lambda other: abs(other - value))
+        values = (other for other in near if alike(expressions, name, value, other))
+        if not any(_apart(comparison, difference, other, steps, expressions) for other in values):
             return None
     return {name: Entry(value, OK if value is not None else MISSING) for name, value in steps.items()}
 
 
-def _apart(difference: Difference, value: int | None, steps: Point, comparison: Comparison) -> bool:
-    """Put into `steps` values of two facts whose difference is `value`; the one that is not given yet is moved."""
+def _apart(
+    comparison: Comparison, difference: Difference, value: int, steps: Point, expressions: Sequence[Expression]
+) -> bool:
+    """Put into `steps` values of two facts whose difference is `value`; one of the two is moved where that is free."""
     specs = comparison.policy.vocabulary.facts
     left, right = difference.left, difference.right
-    if value is None:
-        free = next((name for name in (left, right) if name not in steps), None)
-        if free is not None:
-            steps[free] = None
-        return free is not None or None in {steps[left], steps[right]}
-    given = {name: steps.get(name, comparison.usual.get(name)) for name in (left, right)}
-    for moved, other, scale, needed in (
-        (left, right, difference.left_scale, value + (given[right] or 0) * difference.right_scale),
-        (right, left, difference.right_scale, (given[left] or 0) * difference.left_scale - value),
-    ):
-        spec = specs[moved]
-        if moved not in steps and needed % scale == 0 and spec.low <= needed // scale <= spec.high:
-            steps[moved], steps[other] = needed // scale, given[other] or 0
-            return True
-    return steps.get(left) is not None and steps.get(right) is not None
+
+    def free(name: str, needed: int) -> bool:
+        given = steps.get(name, needed)
+        within = specs[name].low <= needed <= specs[name].high
+        return within and given is not None and alike(expressions, name, given, needed)
+
+    one, other = (steps.get(name, comparison.usual.get(name)) or 0 for name in (left, right))
+    needed, rest = divmod(value + other * difference.right_scale, difference.left_scale)
+    if rest == 0 and free(left, needed):
+        steps[left], steps[right] = needed, other
+        return True
+    needed, rest = divmod(one * difference.left_scale - value, difference.right_scale)
+    if rest == 0 and free(right, needed):
+        steps[left], steps[right] = one, needed
+        return True
+    return False
 
 
 def _longest(pair: tuple[Instance | None, Instance | None]) -> int:

@@ -87,6 +87,12 @@ def compared_facts(one: Expression) -> frozenset[str]:
     return frozenset(leaf.fact for leaf in _leaves(one) if isinstance(leaf, Compare))
 
 
+def alike(expressions: Iterable[Expression], fact: str, one: int, other: int) -> bool:
+    """Return whether every comparison of `fact` in `expressions` is as true of one value as of the other."""
+    asked = [leaf for each in expressions for leaf in _leaves(each) if isinstance(leaf, Compare) and leaf.fact == fact]
+    return all(compare(one, leaf.operator, leaf.steps) == compare(other, leaf.operator, leaf.steps) for leaf in asked)
+
+
 def joined(parts: Iterable[Expression], *, conjunction: bool) -> Expression:
     """Return Kleene's and (or its or), folded: constants, repetitions and nested ones of the same kind are gone."""
     flat: set[Expression] = set()

@@ -89,24 +89,29 @@ def condition_words(condition: Condition, facts: Mapping[str, FactSpec], bands: 
 
 def rule_words(rule: Rule, policy: Policy) -> str:
     """Return a rule as a sentence without a full stop: what it asks for, when, and after how long."""
-    any_band = "the same band" if rule.span else "any band"
-    speaker = _Speaker(policy.vocabulary.facts, policy.bands, any_band)
-    condition = rule.when if rule.unless is None else rule.unless
-    said = speaker.said(condition).rstrip(",")
-    word = "when" if rule.unless is None else "unless"
+    word, said = _asked(rule, policy)
     if rule.span is None:
         return f"{rule.outcome} {word} {said}"
-    if _is_list(condition) and ": " in said:
+    if ": " in said:
         return f"{rule.outcome} {word}, {span_words(rule.span)}, {said}"
     return f"{rule.outcome} {word} {said} {span_words(rule.span)}"
 
 
+def when_words(rule: Rule, policy: Policy) -> str:
+    """Return the condition of a rule: ``when the current drawdown is above 12 %``, or ``unless …``."""
+    return " ".join(_asked(rule, policy))
+
+
+def gap_words(rule: Rule) -> str:
+    """Return what a day without data does to the days that a rule counts."""
+    return _GAPS[rule.gap]
+
+
 def rule_notes(rule: Rule) -> tuple[str, ...]:
-    """Return what else a rule says: switched off, days without data, its episode and its own effects."""
+    """Return what else a rule says: that it is switched off, its episode, and its own effects."""
     off = () if rule.enabled else ("switched off",)
-    gap = (_GAPS[rule.gap],) if rule.span else ()
-    episode = (f"episode `{rule.episode}`",) if rule.episode else ()
-    return (*off, *gap, *episode, *effects_words(rule.effects))
+    episode = (f"episode “{rule.episode}”",) if rule.episode else ()
+    return (*off, *episode, *effects_words(rule.effects))
 
 
 def span_words(span: Span) -> str:
@@ -131,6 +136,13 @@ def effects_words(effects: Effects) -> tuple[str, ...]:
     if effects.recovery_ms is not None and not effects.approvals:
         phrases.append("nobody has to agree")
     return tuple(phrases)
+
+
+def _asked(rule: Rule, policy: Policy) -> tuple[str, str]:
+    """Return ``when`` or ``unless``, and the condition as it was written."""
+    speaker = _Speaker(policy.vocabulary.facts, policy.bands, "the same band" if rule.span else "any band")
+    word, condition = ("when", rule.when) if rule.unless is None else ("unless", rule.unless)
+    return word, speaker.said(condition).rstrip(",")
 
 
 class _Speaker:

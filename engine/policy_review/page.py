@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.policy_review.plot import sparkline
+from engine.policy.coverage import LeafSeen, RuleSeen
+from engine.policy_review.plot import START_USD, sparkline
 from engine.reports.numbers import count, day_text, number, percent, short_hash, usd
 from engine.reports.page import render
 from engine.reports.tables import Table, markdown, table
@@ -14,7 +15,8 @@ from engine.version import version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from engine.policy.difference import Difference
+    from engine.policy.coverage import Coverage
+    from engine.policy.difference import Difference, Lean
     from engine.policy_review.care import Care
     from engine.policy_review.history import HistoryDifference, Stretch
     from engine.policy_review.review import InLoop, Review
@@ -58,6 +60,7 @@ def page_text(review: Review) -> str:
         loop=loop,
         loop_table=loop and _loop_table(loop),
         curves=loop and sparkline(loop.old, loop.new),
+        loop_same=loop is not None and loop.same,
         plot_name=review.plot.name,
         care=tuple(_care(review.care)),
         unseen=tuple(_unseen(history)) if history else (),
@@ -65,6 +68,7 @@ def page_text(review: Review) -> str:
         reasons=" and because ".join(md(reason) for reason in review.needs.reasons),
         launch=md(review.needs.launch),
         manifest_name=review.manifest_path.name,
+        command=_command(review),
         version=version(),
     )
 
@@ -85,8 +89,7 @@ def md(text: str) -> str:
 def words_of(found: Difference) -> Words:
     """Return what changed, ready to be shown."""
     meaning = tuple(
-        (_MARKS.get(one.lean.word, _NOT_DECIDED), f"{f'{one.policy}: ' if one.policy else ''}{md(one.sentence)}")
-        for one in found.meaning
+        (_mark(one.lean), f"{f'{one.policy}: ' if one.policy else ''}{md(one.sentence)}") for one in found.meaning
     )
     wording = tuple(
         f"{f'{one.policy}: ' if one.policy else ''}{md(one.sentence)}"
@@ -99,16 +102,18 @@ def words_of(found: Difference) -> Words:
 def _outcomes(found: Difference) -> Table | None:
     rows = []
     for (policy, outcome), lean in found.by_outcome.items():
-        through = [
-            (impact.rule or outcome, impact.example)
-            for impact in found.impacts.get(policy, ())
-            if impact.outcome == outcome
-        ]
-        names = dict.fromkeys(rule.partition("[")[0] for rule, _ in through)
-        examples = dict.fromkeys(example for _, example in through if example)
-        said = f"for example at {next(iter(examples))}" if examples else ""
-        rows.append((policy, outcome, _MARKS.get(lean.word, _NOT_DECIDED), _some(names), said))
-    return table("policy | outcome | direction | through | differs", rows) if rows else None
+        impacts = [one for one in found.impacts.get(policy, ()) if one.outcome == outcome]
+        ways: dict[str, dict[str, None]] = {}
+        for one in impacts:
+            ways.setdefault(_mark(one.lean), {})[one.rule.partition("[")[0]] = None
+        through = "; ".join(f"{_some(rules)}{f': {way}' if len(ways) > 1 else ''}" for way, rules in ways.items())
+        example = next((one.example for one in impacts if one.example), "")
+        rows.append((policy, outcome, _mark(lean), through or outcome, example))
+    return table("policy | outcome | direction | through | for example", rows) if rows else None
+
+
+def _mark(lean: Lean) -> str:
+    return _MARKS.get(lean.word, _NOT_DECIDED)
 
 
 def _verdict(review: Review) -> str:
@@ -152,7 +157,7 @@ def days_text(stretch: Stretch) -> str:
 def _loop_table(loop: InLoop) -> Table:
     pair = (loop.old, loop.new)
     rows = [
-        ("what $100 became", *(usd(100 + course.return_percent) for course in pair)),
+        ("what $100 became", *(usd(START_USD + course.return_percent) for course in pair)),
         ("equity at the end", *(usd(course.equity_usd) for course in pair)),
         ("largest drawdown", *(percent(course.drawdown_percent, 2) for course in pair)),
     ]
@@ -179,12 +184,27 @@ def _care(care: Care) -> Iterator[str]:
         yield _mutation(care)
         for one in care.mutation.survivors[:_MOST_NAMES]:
             yield f"  - survived: {md(f'`{one.mutant.policy.name}` {one.mutant.where}: {one.mutant.change}')}"
+    whole = [seen.policy for seen in care.coverage if not seen.gaps]
+    if whole:
+        yield f"Every rule and every condition was seen both ways: {_some(whole)}."
     for seen in care.coverage:
-        gaps = len(seen.gaps)
-        said = "every rule and every condition seen both ways" if not gaps else f"{count(gaps, 'gap')}: "
-        named = _some(f"{gap.rule}{f' ({gap.leaf})' if hasattr(gap, 'leaf') else ''}" for gap in seen.gaps)
-        shares = f"conditions {percent(seen.leaves_percent)}, rules {percent(seen.rules_percent)}"
-        yield f"{seen.policy}: {said}{md(named)}; {shares}."
+        if seen.gaps:
+            shares = f"{percent(seen.leaves_percent)} of the conditions, {percent(seen.rules_percent)} of the rules"
+            yield f"{seen.policy}: {shares} seen both ways; not these: {md(_gaps(seen))}."
+
+
+def _gaps(seen: Coverage) -> str:
+    """Return what was not seen both ways: a rule by its name, else its conditions."""
+    rules = [one.rule for one in seen.gaps if isinstance(one, RuleSeen)]
+    leaves = [
+        f"`{one.rule}` at `{one.leaf}`" for one in seen.gaps if isinstance(one, LeafSeen) and one.rule not in rules
+    ]
+    return _some([*(f"`{rule}`" for rule in rules), *leaves])
+
+
+def _command(review: Review) -> str:
+    history = review.diff.history
+    return f"stagegate policy review {review.range}{f' --history {history.source}' if history else ''}"
 
 
 def _tests_by_policy(care: Care) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine.errors import Problem, UsageError
 from engine.ledger.rows import sha256_of
 from engine.policy_review.care import proof_of_care
@@ -39,6 +41,11 @@ class InLoop:
     period: Period
     old: Course
     new: Course
+
+    @property
+    def same(self) -> bool:
+        """Whether the two went the same way: equity and verdicts of every day."""
+        return np.array_equal(self.old.nav, self.new.nav) and self.old.outcomes == self.new.outcomes
 
 
 @dataclass(frozen=True)

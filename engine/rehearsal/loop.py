@@ -159,9 +159,7 @@ class Rehearsal:
         equity = self._simulations[RISK].equity_usd
         for request in self._plan.approvals.given(self._posture.requests, now_ms):
             self._event(now_ms, Change("approval_given", request.kind, {"subject": request.subject}))
-            step = after_approval(
-                self._posture, self._judge.policy, self._stages, request, now_ms, equity_usd=equity
-            )
+            step = after_approval(self._posture, self._judge.policy, self._stages, request, now_ms, equity_usd=equity)
             self._take(step, now_ms)
             equity = self._simulations[RISK].equity_usd
         posture = self._posture

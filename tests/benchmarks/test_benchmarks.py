@@ -153,6 +153,12 @@ def test_an_unknown_suite_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     assert "there is no suite `backtests`" in capsys.readouterr().err
 
 
+def test_the_page_is_written_of_a_whole_run_only(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        program.main(["bundle", "--write-docs"])
+    assert "the page holds every suite" in capsys.readouterr().err
+
+
 def test_targets_are_judged_only_at_full_length() -> None:
     assert SCALES["full"] is FULL
     assert [scale.full_length for scale in SCALES.values()] == [True, True, False]

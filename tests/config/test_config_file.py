@@ -140,26 +140,26 @@ def test_shipped_file_has_no_other_block(shipped_text: str) -> None:
     assert set(yaml.safe_load(shipped_text)) == set(TABLE)
 
 
-def test_R001_default_path_is_the_frozen_config() -> None:  # noqa: N802
+def test_R001_default_path_is_the_frozen_config() -> None:
     assert Path("config/prod_candidate_R1.yaml") == DEFAULT_CONFIG
 
 
-def test_R001_without_a_path_the_default_is_read(shipped: FrozenConfig, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_R001_without_a_path_the_default_is_read(shipped: FrozenConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shipped.path.parents[1])
     assert load_config().sha256 == shipped.sha256
 
 
-def test_R002_hash_is_of_the_bytes(shipped: FrozenConfig) -> None:  # noqa: N802
+def test_R002_hash_is_of_the_bytes(shipped: FrozenConfig) -> None:
     assert shipped.sha256 == hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
     assert shipped.path == SHIPPED
 
 
-def test_R003_R007_R009_strategies(shipped: FrozenConfig) -> None:  # noqa: N802
+def test_R003_R007_R009_strategies(shipped: FrozenConfig) -> None:
     names = {symbol: choice.name for symbol, choice in shipped.ensemble.strategies.items()}
     assert names == {"BTCUSDT": "breakout_vol_atr", "ETHUSDT": "tsmom_multi_ema", "SOLUSDT": "tsmom_ema"}
 
 
-def test_R004_R005_R006_R008_R010_parameters(shipped: FrozenConfig) -> None:  # noqa: N802
+def test_R004_R005_R006_R008_R010_parameters(shipped: FrozenConfig) -> None:
     btc, eth, sol = (shipped.ensemble.strategies[symbol].params for symbol in shipped.market.symbols)
     assert (btc["channel_period"], btc["max_holding_bars"]) == (336, 72)
     assert (btc["vol_scale_floor"], btc["vol_scale_cap"]) == (0.7, 0.7)
@@ -167,12 +167,12 @@ def test_R004_R005_R006_R008_R010_parameters(shipped: FrozenConfig) -> None:  # 
     assert sol["lookback"] == 168
 
 
-def test_R011_weights(shipped: FrozenConfig) -> None:  # noqa: N802
+def test_R011_weights(shipped: FrozenConfig) -> None:
     assert list(shipped.ensemble.fixed_weights.items()) == [("BTCUSDT", 0.34), ("ETHUSDT", 0.33), ("SOLUSDT", 0.33)]
 
 
 @pytest.mark.parametrize("position", range(0, 6000, 149))
-def test_R030_a_flipped_byte_changes_the_hash(shipped: FrozenConfig, tmp_path: Path, position: int) -> None:  # noqa: N802
+def test_R030_a_flipped_byte_changes_the_hash(shipped: FrozenConfig, tmp_path: Path, position: int) -> None:
     raw = bytearray(shipped.path.read_bytes())
     raw[position % len(raw)] ^= 1
     path = tmp_path / "R1.yaml"
@@ -181,7 +181,7 @@ def test_R030_a_flipped_byte_changes_the_hash(shipped: FrozenConfig, tmp_path: P
         assert load_config(path).sha256 == hashlib.sha256(raw).hexdigest() != shipped.sha256
 
 
-def test_R030_a_byte_of_a_comment_changes_the_hash_and_no_value(  # noqa: N802
+def test_R030_a_byte_of_a_comment_changes_the_hash_and_no_value(
     shipped: FrozenConfig, shipped_text: str, load_text: Load
 ) -> None:
     other = load_text(shipped_text.replace("# one sleeve each", "# One sleeve each"))
@@ -197,7 +197,7 @@ PINNED = [
 
 
 @pytest.mark.parametrize(("old", "new", "name", "value"), PINNED)
-def test_R032_R033_R034_loads_for_the_guard_to_report(  # noqa: N802
+def test_R032_R033_R034_loads_for_the_guard_to_report(
     shipped_text: str, load_text: Load, old: str, new: str, name: str, value: object
 ) -> None:
     assert shipped_text.count(old) == 1
@@ -212,7 +212,7 @@ def replaced(text: str, *pairs: tuple[str, str]) -> str:
     return text
 
 
-def test_R035_R036_switched_off_loads_for_the_guard_to_report(shipped_text: str, load_text: Load) -> None:  # noqa: N802
+def test_R035_R036_switched_off_loads_for_the_guard_to_report(shipped_text: str, load_text: Load) -> None:
     text = replaced(
         shipped_text,
         ("funding_rate:\n    enabled: true ", "funding_rate:\n    enabled: false"),
@@ -222,7 +222,7 @@ def test_R035_R036_switched_off_loads_for_the_guard_to_report(shipped_text: str,
     assert (config.backtest.funding_rate.enabled, config.ensemble.enabled) == (False, False)
 
 
-def test_R037_other_weights_of_sum_1_load_for_the_guard_to_report(shipped_text: str, load_text: Load) -> None:  # noqa: N802
+def test_R037_other_weights_of_sum_1_load_for_the_guard_to_report(shipped_text: str, load_text: Load) -> None:
     text = replaced(shipped_text, ("BTCUSDT: 0.34", "BTCUSDT: 0.5"), ("ETHUSDT: 0.33", "ETHUSDT: 0.17"))
     assert load_text(text).ensemble.fixed_weights == {"BTCUSDT": 0.5, "ETHUSDT": 0.17, "SOLUSDT": 0.33}
 

@@ -34,7 +34,7 @@ def test_names() -> None:
     assert Secret("${A_1}:${b}").names == ("A_1", "b")
 
 
-def test_R022_no_printed_form_shows_the_resolved_value(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_R022_no_printed_form_shows_the_resolved_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", SENTINEL)
     secret = Secret("${TOKEN}")
     assert secret.resolve({"TOKEN": SENTINEL}) == SENTINEL

@@ -81,7 +81,7 @@ def test_a_long_value_is_cut(tmp_path: Path) -> None:
     assert problem.problem.endswith(f"from 0 to 1,000, found the text `{'x' * 39}…`")
 
 
-def test_R022_what_stands_under_notification_is_never_shown(tmp_path: Path) -> None:  # noqa: N802
+def test_R022_what_stands_under_notification_is_never_shown(tmp_path: Path) -> None:
     text = SHIPPED
     for old in ('"${FUTURES_TELEGRAM_BOT_TOKEN}"', '"${FUTURES_TELEGRAM_CHAT_ID}"', '"[PROD-R1]"'):
         text = text.replace(old, '"${SENTINEL"', 1)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from engine.policy.bundle import Bundle
     from engine.policy.cases import Case
     from engine.policy.model import Policy
 
@@ -175,6 +176,36 @@ def test_defaults_of_a_file_that_has_none(case_file: Callable[..., Path], tiny: 
     case_file("  - {name: a, expect: {promotes: [RISE]}}\n", name="bare.yaml", head="policy: tiny\n")
     path = case_file("  - {name: a, expect: {promotes: [RISE]}}\n", head="policy: tiny\ndefaults: bare.yaml\n")
     assert problems(path, tiny) == ["tiny.yaml:2:11 defaults: `bare.yaml` has no defaults of its own"]
+
+
+def test_defaults_of_a_file_that_is_no_yaml(case_file: Callable[..., Path], tiny: Policy) -> None:
+    case_file("  - [\n", name="broken.yaml")
+    path = case_file("  - {name: a, expect: {promotes: [RISE]}}\n", head="policy: tiny\ndefaults: broken.yaml\n")
+    (problem,) = problems(path, tiny)
+    assert problem.startswith("broken.yaml:5:1 yaml: not valid YAML")
+
+
+STAGE = "  - {name: a, expect: {stages: {1: %s}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("{cap: 5000, min_days: 14}", "2:35 unit: `cap` is no amount in usd"),
+        ("{cap: 5000 usd, least: 14}", "2:58 unknown-key: there is no key `least` here"),
+        ("{cap: 5000 usd, promote: {too: 2}}", "2:67 unknown-key: there is no key `too` here"),
+        ("{cap: 5000 usd, abort: {approvals: 2}}", "2:70 unknown-key: there is no key `approvals` here"),
+    ],
+)
+def test_mistakes_in_an_expected_stage(
+    case_file: Callable[..., Path], bundle: Bundle, stage: str, expected: str
+) -> None:
+    path = case_file(STAGE % stage, head="policy: stages\n")
+    with pytest.raises(PolicyError) as caught:
+        load_cases([path], bundle.policies)
+    (problem,) = caught.value.problems
+    assert f"{problem.where.rsplit('/', 1)[-1]} {problem.code}: {problem.problem}".startswith("tiny.yaml:")
+    assert (problem.code, problem.problem) == tuple(expected.split(" ", 1)[1].split(": ", 1))
 
 
 def test_files_that_are_not_there(tmp_path: Path, tiny: Policy) -> None:

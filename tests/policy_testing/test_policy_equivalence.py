@@ -115,6 +115,64 @@ def test_a_band_that_no_rule_reads(tiny_vocabulary: Vocabulary) -> None:
     assert found["bands.x.red threshold: `x > 2` → `x > 2.1`"].reason == "no rule reads it"
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        "{y: '< z'}",
+        "{all: [{y: '< z'}, {y: '> 50%'}]}",
+        "{all: [{y: '< z'}, {z: '< -50%'}]}",
+        "{all: [{not: {y: '>= z'}}, {z: '> 1%'}]}",
+        "{any: [{all: [{y: '< z'}, {n: '> 3'}]}, {all: [{y: unknown}, {z: '> 1%'}]}]}",
+        "{any: [{y: '< z'}, {all: [{y: '> 99%'}, {z: unknown}]}]}",
+    ],
+)
+def test_witnesses_where_two_facts_are_compared(tiny_vocabulary: Vocabulary, when: str) -> None:
+    """A difference of two facts is made to come about by moving the one that nothing else asks about."""
+    found = judged(
+        tiny_vocabulary,
+        f"rules:\n  stop: {{outcome: STOP, when: {when}, for: 2 days, because: a test}}\n"
+        "  cut: {outcome: CUT, when: {n: '> 2'}, because: a test}\n" + RISES,
+    )
+    shown = [one for one in found.values() if one.mutant.rule == "stop" and one.mutant.kind in {"rule removed", "gap"}]
+    assert len(shown) == 3
+    assert all(one.witness or one.fate == "equivalent" for one in shown)
+
+
+def test_what_only_two_compared_facts_together_rule_out_is_left_undecided(tiny_vocabulary: Vocabulary) -> None:
+    """The search takes the difference of two facts for a fact of its own; what it cannot say, it says."""
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {all: [{y: '< z'}, {z: '> 50%'}, {y: '> 50%'}]}, because: a test}\n"
+        "  cut: {outcome: CUT, when: {n: '> 2'}, because: a test}\n" + RISES,
+    )
+    assert found["rules.stop `y > 50%` dropped"].witness is not None
+    one = found["rules.stop `z > 50%` dropped"]
+    assert (one.fate, one.witness) == ("survived", None)
+    assert one.reason == "no facts were found that tell it apart, and no proof that none do"
+
+
+def test_a_streak_of_a_promotion_in_a_window(tiny_vocabulary: Vocabulary) -> None:
+    """What it asks for says what breaks it: no proof that leaves that out."""
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {x: '> 3'}, because: a test}\n"
+        "  rise: {outcome: RISE, when: {x: '> 5'}, for: 2 of 3 days, because: a test}\n"
+        "  cut: {outcome: CUT, when: {n: '> 2'}, because: a test}\n",
+    )
+    assert found["rules.rise `RISE` → `CUT`"].fate == "survived"
+
+
+def test_each_band_and_any_band_in_a_longer_condition(tiny_vocabulary: Vocabulary) -> None:
+    bands = "bands:\n  x: {green: '< 1', red: '> 2'}\n  y: {green: '> 0%', red: '< -5%'}\n"
+    rest = "  cut: {outcome: CUT, when: {n: '> 2'}, because: a test}\n" + RISES
+    for when, fate in (
+        ("{all: [{band: red}, {n: '> 3'}]}", "equivalent"),
+        ("{all: [{not: {band: green}}, {n: '> 3'}]}", "survived"),
+    ):
+        rule = f"rules:\n  stop: {{outcome: STOP, each: band, when: {when}, because: a test}}\n"
+        assert judged(tiny_vocabulary, bands + rule + rest)["rules.stop `each: band` → any band"].fate == fate
+
+
 def test_a_search_given_up_proves_nothing(tiny_vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(points, "MAX_NODES", 0)
     found = judged(

@@ -105,6 +105,20 @@ def test_an_expected_stage_is_exact(case_file: Callable[..., Path], bundle: Bund
     assert result.failures[0].found.startswith("`cap: 5000 usd, min_days: 14, restart_at: 0")
 
 
+def test_R064_R065_R182_a_stage_and_its_ways_out_are_expected(case_file: Callable[..., Path], bundle: Bundle) -> None:
+    stages = bundle.policies["stages"]
+    stage = stages.stages[1]
+    assert stage.promote is not None
+    assert stage.abort is not None
+    written = (
+        f"{{cap: 5000 usd, min_days: 14, restart_at: 0, promote: {{to: 2, approvals: {stage.promote.approvals}}}, "
+        f"abort: {{to: 0, flatten: {'yes' if stage.abort.flatten else 'no'}}}}}"
+    )
+    path = case_file(f"  - {{name: a, expect: {{stages: {{1: {written}}}}}}}\n", head="policy: stages\n")
+    (result,) = run_suite(load_cases([path], {"stages": stages}), {"stages": stages})
+    assert result.failures == ()
+
+
 def test_a_rule_that_is_off_fires_only_where_it_is_switched_on(case_file: Callable[..., Path], tiny: Policy) -> None:
     path = case_file("  - {name: a, facts: {x: 9}, expect: {outcome: KEEP, rules: []}}\n")
     assert failures(path, tiny) == []
