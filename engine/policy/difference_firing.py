@@ -15,7 +15,7 @@ from engine.policy.model import All, AnyOf, BandIs, Compare, Not, Unknown
 from engine.policy.points import UndecidedError, compared_facts, expression, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from engine.policy.model import Band, Condition, FactSpec, Gap, Instance, Span, Truth
     from engine.policy.points import Expression, Point
@@ -25,6 +25,7 @@ MAX_STATES = 20_000
 Answer = Literal["yes", "no", "undecided"]
 # What a day does to a streak: 1 counts, -1 breaks, 0 neither. A letter: what it does to the old rule and to the new.
 Letter = tuple[int, int]
+Memories = tuple[int, int]
 # Values of facts, in steps or None for unknown, and for how many days they stay; 0 days: at the present moment.
 Example = tuple[tuple["Point", int], ...]
 
@@ -186,38 +187,39 @@ class _Machine:
 
 def _over_days(old: Side, new: Side, letters: Mapping[Letter, Point]) -> Firing:
     """Return what can be found in all the days there can be, the shortest first."""
-    machines = _Machine(old), _Machine(new)
-    start = (machines[0].start, machines[1].start)
-    days: dict[tuple[int, int], tuple[Letter, ...]] = {start: ()}
+    before, after = _Machine(old), _Machine(new)
+    start = (before.start, after.start)
+    origins: dict[Memories, tuple[Memories, Letter] | None] = {start: None}
     waiting = deque([start])
-    examples: dict[tuple[bool, bool], Example] = {}
-    while waiting and len(examples) < len(_DIFFERENT):
+    found: dict[tuple[bool, bool], Example] = {}
+    while waiting and len(found) < len(_DIFFERENT):
         memories = waiting.popleft()
         for letter in letters:
-            following = machines[0].after(memories[0], letter[0]), machines[1].after(memories[1], letter[1])
-            path = (*days[memories], letter)
-            for memory, shown in (
-                (following, _in_a_row(path, letters)),
-                (memories, _now(days[memories], letter, letters)),
-            ):
-                fired = machines[0].fires(memory[0], letter[0]), machines[1].fires(memory[1], letter[1])
-                if fired in _DIFFERENT:
-                    examples.setdefault(fired, shown)
-            if following not in days:
-                if len(days) >= MAX_STATES:
+            following = before.after(memories[0], letter[0]), after.after(memories[1], letter[1])
+            if following not in origins:
+                if len(origins) >= MAX_STATES:
                     return _by_order(old, new, letters)
-                days[following] = path
+                origins[following] = (memories, letter)
                 waiting.append(following)
-    more, less = (examples.get(fired, ()) for fired in _DIFFERENT)
+            for memory, midnight in ((following, True), (memories, False)):  # when such a day ends, and within it
+                fired = before.fires(memory[0], letter[0]), after.fires(memory[1], letter[1])
+                if fired in _DIFFERENT and fired not in found:
+                    days = [*_path(origins, memories), *([letter] if midnight else [])]
+                    stretches = [(letters[one], len(list(same))) for one, same in groupby(days)]
+                    found[fired] = (*stretches, *([] if midnight else [(letters[letter], 0)]))
+    more, less = (found.get(fired, ()) for fired in _DIFFERENT)
     return Firing(_answer(bool(more)), _answer(bool(less)), more, less)
 
 
-def _in_a_row(path: Sequence[Letter], letters: Mapping[Letter, Point]) -> Example:
-    return tuple((letters[letter], len(list(days))) for letter, days in groupby(path))
-
-
-def _now(path: Sequence[Letter], letter: Letter, letters: Mapping[Letter, Point]) -> Example:
-    return (*_in_a_row(path, letters), (letters[letter], 0))
+def _path(origins: Mapping[Memories, tuple[Memories, Letter] | None], memories: Memories) -> list[Letter]:
+    """Return the days that lead to what two machines remember."""
+    days: list[Letter] = []
+    origin = origins[memories]
+    while origin is not None:
+        memories, letter = origin
+        days.insert(0, letter)
+        origin = origins[memories]
+    return days
 
 
 def _by_order(old: Side, new: Side, letters: Iterable[Letter]) -> Firing:

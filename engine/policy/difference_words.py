@@ -246,7 +246,7 @@ def effect_list(effects: Effects) -> str:
 def example_words(example: Example, specs: Mapping[str, FactSpec], facts: Iterable[str]) -> str:
     """Return values over days in words: ``drawdown 9 % for 3 days, then 8 %``; facts that stay are said once."""
     names = list(facts)
-    stretches = []
+    stretches: list[str] = []
     before: Point = {}
     for point, days in example:
         said = [name for name in names if not stretches or point.get(name) != before.get(name)] or names

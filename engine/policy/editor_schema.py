@@ -131,9 +131,12 @@ def bundle_schema() -> Schema:
 def policy_test_schema(vocabulary: Vocabulary) -> Schema:
     """Return the schema of policy tests on the facts of `vocabulary`."""
     facts = [spec for spec in vocabulary.facts.values() if spec.difference is None]
-    days = {spec.name: {**series(spec), "description": _about(spec)} for spec in facts}
+    days = {spec.name: {**_ref(_kind(spec)), "description": _about(spec)} for spec in facts}
     schema = shape(CASES)
-    schema["$defs"] = {"facts": {"type": "object", "properties": days, "additionalProperties": False}}
+    schema["$defs"] = {
+        "facts": {"type": "object", "properties": days, "additionalProperties": False},
+        **{_kind(spec): series(spec) for spec in facts},
+    }
     schema["properties"]["defaults"] = {"anyOf": [{"type": "string"}, _ref("facts")]}
     test = schema["properties"]["tests"]["items"]["properties"]
     test["facts"] = _ref("facts")
@@ -243,11 +246,11 @@ def _comparisons(facts: list[FactSpec]) -> Schema:
 
 def _kind(spec: FactSpec) -> str:
     """Return the name of the schema that facts of one unit (or of the same words) share."""
-    return " ".join(spec.choices) if spec.unit == ONE_OF else spec.unit
+    return "-".join(spec.choices) if spec.unit == ONE_OF else spec.unit
 
 
 def _edge(spec: FactSpec) -> str:
-    return f"edge {_kind(spec)}"
+    return f"edge-{_kind(spec)}"
 
 
 def _bands(facts: list[FactSpec]) -> Schema:

@@ -190,6 +190,11 @@ def test_a_decision_of_another_stage_moves_nothing(desk: Desk) -> None:
     policy = desk.bundle.policies["stages"]
     decision = desk.decide("stages", {"stage": 1, **READY[1]})
     assert next_stage(policy, 2, decision.outcome, decision.fired) is None
+    aborted = desk.decide("stages", {"stage": 1, "drawdown": 12.5})
+    assert next_stage(policy, 2, aborted.outcome, aborted.fired) is None
+    both = next_stage(policy, 1, "ABORT", ["abort_1[sharpe_14d]", "abort_2[drawdown]"])
+    assert both is not None
+    assert both.rules == ("abort_1[sharpe_14d]",)
     with pytest.raises(ValueError, match="no stage 7"):
         next_stage(policy, 7, "HOLD", ())
 
