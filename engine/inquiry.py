@@ -102,7 +102,7 @@ def verdict_at(path: Path, rules: Path, clock: Clock, at_ms: int | None = None) 
         LedgerError: the ledger cannot be read or written, or holds nothing at that time.
         PolicyError: the bundle is wrong.
     """
-    bundle = load_bundle(rules)
+    bundle = load_bundle(rules, only=(ACTION,))
     policy = bundle.policies[ACTION]
     with Ledger.open(path) as ledger:
         at_ms = now_of(ledger, clock) if at_ms is None else at_ms

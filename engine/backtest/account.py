@@ -96,14 +96,14 @@ class Account:
     @property
     def fills(self) -> list[Fill]:
         """What was executed so far, oldest first."""
-        if len(self._fills) < len(self._journal.trades):
+        if len(self._fills) < self._journal.executions:
             self._fills += self._journal.fills(self._lanes, self.grid_ms, len(self._fills), self._costs.slippage_ratio)
         return self._fills
 
     @property
     def funding(self) -> list[FundingPayment]:
         """What was paid and received so far, oldest first."""
-        if len(self._funding) < len(self._journal.settled):
+        if len(self._funding) < self._journal.settlements:
             self._funding += self._journal.funding(self._lanes, len(self._funding))
         return self._funding
 

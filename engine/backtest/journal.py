@@ -5,10 +5,8 @@ The loop runs over years of hours and tens of thousands of orders, so it writes 
 
 from __future__ import annotations
 
-import math
 from array import array
 from bisect import bisect_left
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,11 +27,11 @@ _BEFORE = -1
 STOPPED = "stop"
 """The one reason whose execution is inside a bar, at its stop's trigger or beyond."""
 
-Trade = tuple[int, int, float, float, float, float, str]
-"""Hour, lane, signed change, quantity after, price, fee, reason."""
+REASONS = ("entry", "flip", "rebalance", "reduce", "exit", "time_stop", STOPPED, "flatten")
+REASON_CODES = {reason: float(code) for code, reason in enumerate(REASONS)}
 
-Settled = tuple[int, int, int, float, float]
-"""Hour, lane, index in the lane's settlements, quantity, amount."""
+_TRADE_FIELDS = 7  # hour, lane, signed change, quantity after, price, fee, reason's code
+_SETTLED_FIELDS = 5  # hour, lane, number in the lane's settlements, quantity, amount
 
 
 @dataclass
@@ -81,16 +79,16 @@ class Journal:
     Attributes:
         lanes: one a symbol.
         equities: the risk equity at each close so far, USDT.
-        trades: executions, oldest first.
-        settled: funding settlements of open positions, oldest first.
+        trades: executions, oldest first, `_TRADE_FIELDS` numbers each.
+        settled: funding settlements of open positions, oldest first, `_SETTLED_FIELDS` numbers each.
         stretches: the hour from which bounds were in force.
         unit_steps: the hour from whose close on there were so many units.
     """
 
     lanes: list[Changes]
     equities: array[float] = field(default_factory=lambda: array("d"))
-    trades: list[Trade] = field(default_factory=list)
-    settled: list[Settled] = field(default_factory=list)
+    trades: array[float] = field(default_factory=lambda: array("d"))
+    settled: array[float] = field(default_factory=lambda: array("d"))
     stretches: list[tuple[int, Bounds]] = field(default_factory=list)
     unit_steps: list[tuple[int, float]] = field(default_factory=list)
 
@@ -99,10 +97,22 @@ class Journal:
         """Return the notes of an account of so many symbols that is flat."""
         return cls([Changes() for _ in range(lanes)], unit_steps=[(0, units)])
 
+    @property
+    def executions(self) -> int:
+        """How many executions there were."""
+        return len(self.trades) // _TRADE_FIELDS
+
+    @property
+    def settlements(self) -> int:
+        """How many settlements fell on an open position."""
+        return len(self.settled) // _SETTLED_FIELDS
+
     def fills(self, lanes: Sequence[Lane], time_ms: IntArray, start: int, slippage_ratio: float) -> list[Fill]:
         """Return the executions from number `start` on as records."""
         found = []
-        for hour, index, delta, after, price, fee, reason in self.trades[start:]:
+        rows = np.array(self.trades[start * _TRADE_FIELDS :]).reshape(-1, _TRADE_FIELDS)
+        for at, number, delta, after, price, fee, code in rows.tolist():
+            hour, lane, reason = int(at), lanes[int(number)], REASONS[int(code)]
             stopped = reason == STOPPED
             opened_ms = time_ms.item(hour)
             side = 1 if delta > 0.0 else -1
@@ -110,11 +120,11 @@ class Journal:
                 Fill(
                     bar=hour,
                     at_ms=opened_ms + HOUR_MS - 1 if stopped else opened_ms,
-                    symbol=lanes[index].symbol,
+                    symbol=lane.symbol,
                     side=side,
                     qty=abs(delta),
                     price=price,
-                    ref_price=(lanes[index].stop if stopped else lanes[index].open).item(hour),
+                    ref_price=(lane.stop if stopped else lane.open).item(hour),
                     ref_kind="stop" if stopped else "bar_open",
                     fee_usd=fee,
                     slippage_usd=abs(delta) * price * slippage_ratio / (1.0 + side * slippage_ratio),
@@ -127,44 +137,43 @@ class Journal:
     def funding(self, lanes: Sequence[Lane], start: int) -> list[FundingPayment]:
         """Return the settlements from number `start` on as records."""
         found = []
-        for hour, index, number, qty, amount in self.settled[start:]:
-            due = lanes[index].due
+        rows = np.array(self.settled[start * _SETTLED_FIELDS :]).reshape(-1, _SETTLED_FIELDS)
+        for hour, index, place, qty, amount in rows.tolist():
+            lane, number = lanes[int(index)], int(place)
             found.append(
                 FundingPayment(
-                    bar=hour,
-                    at_ms=due.at_ms.item(number),
-                    symbol=lanes[index].symbol,
+                    bar=int(hour),
+                    at_ms=lane.due.at_ms.item(number),
+                    symbol=lane.symbol,
                     qty=qty,
-                    mark_price=due.mark_price.item(number),
-                    rate=due.rate.item(number),
-                    hours=due.hours.item(number),
+                    mark_price=lane.due.mark_price.item(number),
+                    rate=lane.due.rate.item(number),
+                    hours=lane.due.hours.item(number),
                     amount_usd=amount,
-                    assumed=due.assumed[number],
-                    estimated=due.estimated.item(number),
+                    assumed=lane.due.assumed[number],
+                    estimated=lane.due.estimated.item(number),
                 )
             )
         return found
 
     def totals(self, lanes: Sequence[Lane], slippage_ratio: float) -> dict[str, Totals]:
         """Return what each symbol's executions and settlements sum up to."""
-        count = len(lanes)
-        _, traded, delta, _, price, fee, reasons = zip(*self.trades, strict=True) if self.trades else ((),) * 7
-        at = np.array(traded, dtype=np.int64)
-        side = np.sign(np.array(delta, dtype=np.float64))
-        notional = np.abs(np.array(delta, dtype=np.float64)) * np.array(price, dtype=np.float64)
-        slippage = notional * slippage_ratio / (1.0 + side * slippage_ratio)
-        sums = [np.bincount(at, weights=each, minlength=count) for each in (notional, np.array(fee), slippage)]
-        kinds = Counter(zip(traded, reasons, strict=True))
+        trades = np.array(self.trades).reshape(-1, _TRADE_FIELDS)
+        settled = np.array(self.settled).reshape(-1, _SETTLED_FIELDS)
         found = {}
         for index, lane in enumerate(lanes):
-            numbers = [number for _, settled, number, _, _ in self.settled if settled == index]
+            _, _, delta, _, price, fee, code = trades[trades[:, 1] == index].T
+            _, _, place, _, amount = settled[settled[:, 1] == index].T
+            notional = np.abs(delta) * price
+            many = np.bincount(code.astype(np.int64), minlength=len(REASONS)).tolist()
+            numbers = place.astype(np.int64)
             found[lane.symbol] = Totals(
-                orders={reason: many for (traded_at, reason), many in kinds.items() if traded_at == index},
-                notional_usd=sums[0].item(index),
-                fees_usd=sums[1].item(index),
-                slippage_usd=sums[2].item(index),
-                funding_usd=-math.fsum(amount for _, settled, _, _, amount in self.settled if settled == index),
-                assumed_settlements=sum(lane.due.assumed[number] for number in numbers),
+                orders=dict(zip(REASONS, many, strict=True)),
+                notional_usd=float(notional.sum()),
+                fees_usd=float(fee.sum()),
+                slippage_usd=float((notional * slippage_ratio / (1.0 + np.sign(delta) * slippage_ratio)).sum()),
+                funding_usd=0.0 - float(amount.sum()),
+                assumed_settlements=int(np.array(lane.due.assumed, dtype=np.bool_)[numbers].sum()),
                 estimated_settlements=int(lane.due.estimated[numbers].sum()),
             )
         return found

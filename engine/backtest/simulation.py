@@ -22,7 +22,7 @@ import numpy as np
 
 from engine.backtest.account import WRITTEN_OUT, Account
 from engine.backtest.grid import hourly_grid
-from engine.backtest.journal import STOPPED
+from engine.backtest.journal import REASON_CODES, STOPPED
 from engine.backtest.lanes import make_lane
 from engine.backtest.records import Bounds, Restart, Skip
 from engine.portfolio import (
@@ -47,9 +47,6 @@ WARMUP_BARS = 2160
 """domain.md: what EMA₃₃₆ remembers of its start after as many bars is less than 3e-6."""
 
 UNBOUND = Bounds()
-
-_FUNDING_DUE = 1
-_STOP_REACHED = 2
 
 
 class Simulation(Account):
@@ -109,8 +106,8 @@ class Simulation(Account):
         self._filters = [(filters or {}).get(symbol) for symbol in self.symbols]
         self._flags = bytearray(len(grid))
         for lane in lanes:
-            self._flag(lane.due.hour[:-1], _FUNDING_DUE)
-            self._flag(lane.stops_reached().tolist(), _STOP_REACHED)
+            self._flag(lane.due.hour[:-1])
+            self._flag(lane.stops_reached().tolist())
         count = len(self._qty)
         idle = [[0.0] * len(grid)] * (count - len(lanes))
         self._targets: list[list[float]] = [lane.weighted.tolist() for lane in lanes] + idle
@@ -150,7 +147,7 @@ class Simulation(Account):
 
     def _advance(self, until: int) -> None:
         """Simulate until a sleeve restarts, which changes the targets to come, or to the end."""
-        hour = self._at
+        hour = self._at - 1
         cap = math.inf if self._bounds.cap_usd is None else self._bounds.cap_usd
         exposure = self._bounds.exposure
         near, far, qty = self._near, self._far, self._qty
@@ -158,8 +155,8 @@ class Simulation(Account):
         equity = self._equity
         self._relaid = False
         # Three lanes are written out: an inner loop over them doubles the time of a run.
-        for flag, weighted_0, weighted_1, weighted_2, mark_0, mark_1, mark_2, more in self._hours(hour, until):
-            if flag & _FUNDING_DUE:
+        for hour, flag, weighted_0, weighted_1, weighted_2, mark_0, mark_1, mark_2, more in self._hours(until):  # noqa: B007
+            if flag:
                 self._settle(hour)
             base = equity if equity < cap else cap  # noqa: FURB136 - engine.portfolio.sizing_base without the calls
             base = base * exposure if base > 0.0 else 0.0
@@ -169,28 +166,35 @@ class Simulation(Account):
                 self._decide(hour, 1, weighted_1 * base)
             if not near[2] < weighted_2 * base < far[2]:
                 self._decide(hour, 2, weighted_2 * base)
-            for lane, weighted, _ in more:
-                self._decide(hour, lane, weighted * base)
-            if flag & _STOP_REACHED:
+            if more:
+                self._decide_others(hour, base, more)
+            if flag:
                 self._stop(hour)
             equity = self._account + qty[0] * mark_0 + qty[1] * mark_1 + qty[2] * mark_2
-            for lane, _, mark in more:
-                equity += qty[lane] * mark
+            if more:
+                equity += sum(qty[lane] * mark for lane, _, mark in more)
             record(equity)
-            hour += 1
             if self._relaid:
                 break
         self._equity = equity
-        self._at = hour
+        self._at = hour + 1
 
-    def _hours(self, start: int, until: int) -> Iterable[tuple[Any, ...]]:
-        """Return of each hour the flag, three lanes' weighted positions and marks, and (lane, both) of any others."""
+    def _hours(self, until: int) -> Iterable[tuple[Any, ...]]:
+        """Return of each hour its number, its flag, three lanes' weighted positions and marks, and (lane, both) of more."""
+        start = self._at
         targets, marks = ([column[start:until] for column in columns] for columns in (self._targets, self._marks))
-        others: Iterable[Sequence[tuple[int, float, float]]] = repeat(())
+        more: Iterable[Sequence[tuple[int, float, float]]] = repeat(())
         if len(targets) > WRITTEN_OUT:
             lanes = range(WRITTEN_OUT, len(targets))
-            others = zip(*(zip(repeat(lane), targets[lane], marks[lane], strict=False) for lane in lanes), strict=True)
-        return zip(self._flags[start:until], *targets[:WRITTEN_OUT], *marks[:WRITTEN_OUT], others, strict=False)
+            more = zip(*(zip(repeat(lane), targets[lane], marks[lane], strict=False) for lane in lanes), strict=True)
+        hours, flags = range(start, until), self._flags[start:until]
+        return zip(hours, flags, *targets[:WRITTEN_OUT], *marks[:WRITTEN_OUT], more, strict=False)
+
+    def _decide_others(self, hour: int, base: float, more: Iterable[tuple[int, float, float]]) -> None:
+        """Look at the lanes beyond those that the loop writes out."""
+        for lane, weighted, _ in more:
+            if not self._near[lane] < weighted * base < self._far[lane]:
+                self._decide(hour, lane, weighted * base)
 
     def _bind(self, bounds: Bounds) -> None:
         """Put the bounds of a stretch in force, and see to it that every lane which they concern is looked at."""
@@ -222,6 +226,7 @@ class Simulation(Account):
         )
 
     def _settle(self, hour: int) -> None:
+        """Book the funding that is due at the open of an hour, on what is held before any order."""
         for index, lane in enumerate(self._lanes):
             due, number = lane.due, self._next_due[index]
             while due.hour[number] == hour:
@@ -229,7 +234,7 @@ class Simulation(Account):
                 if held != 0.0:
                     amount = -(abs(held) if due.assumed[number] else held) * due.cost_usd[number]
                     self._book(hour, index, held, amount)
-                    self._journal.settled.append((hour, index, number, held, amount))
+                    self._journal.settled.extend((hour, index, number, held, amount))
                 number += 1
             self._next_due[index] = number
 
@@ -312,7 +317,7 @@ class Simulation(Account):
         price = before_slippage * (self._buying if delta > 0.0 else self._selling)
         fee = self._fee_ratio * abs(delta) * price
         self._book(hour, index, after, -delta * price - fee)
-        self._journal.trades.append((hour, index, delta, after, price, fee, reason))
+        self._journal.trades.extend((hour, index, delta, after, price, fee, REASON_CODES[reason]))
         self._last_target[index] = target
         if not self._plain[index]:
             self._refused.discard(index)
@@ -331,13 +336,14 @@ class Simulation(Account):
             return
         lane.take(lane.sleeve.restart(lane.decided.item(hour)))
         self._targets[index][hour:] = lane.weighted[hour:].tolist()
-        self._flag(lane.stops_reached().tolist(), _STOP_REACHED)
+        self._flag(lane.stops_reached().tolist())
         self._relaid = True
         self.restarts.append(Restart(hour, self.grid_ms.item(hour), lane.symbol, reason))
 
-    def _flag(self, hours: list[int], flag: int) -> None:
+    def _flag(self, hours: list[int]) -> None:
+        """Mark hours at which funding is due or a stop is reached."""
         for hour in hours:
-            self._flags[hour] |= flag
+            self._flags[hour] = 1
 
 
 def _reason(held: float, wanted: float) -> str:

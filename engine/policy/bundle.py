@@ -15,7 +15,7 @@ from engine.policy.quantity import parse_quantity, quoted
 from engine.policy.schema import BUNDLE, SHA256, Findings, check_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from engine.policy.model import Policy, Vocabulary
@@ -54,8 +54,12 @@ class Bundle:
     risk_free_rate_ratio: float
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, *, only: Collection[str] = ()) -> Bundle:
     """Return a bundle with everything it names; paths in it are relative to its folder.
+
+    Args:
+        path: of the bundle file.
+        only: the policies to read, where a question is about few of them; all where empty.
 
     Raises:
         PolicyError: the bundle, the vocabulary or a policy is wrong, with every mistake of all of them; or the
@@ -68,7 +72,7 @@ def load_bundle(path: Path) -> Bundle:
     config_path, config_raw = _config(findings, path.parent)
     others: list[PolicyError] = []
     vocabulary = _vocabulary(findings, path.parent, others)
-    policies = _policies(findings, path.parent, vocabulary, others) if vocabulary else {}
+    policies = _policies(findings, path.parent, vocabulary, others, only) if vocabulary else {}
     problems = [*findings.in_order(), *(problem for error in others for problem in error.problems)]
     if problems or vocabulary is None:
         raise PolicyError(problems)
@@ -100,9 +104,13 @@ def _vocabulary(findings: Findings, folder: Path, others: list[PolicyError]) -> 
         return None
 
 
-def _policies(findings: Findings, folder: Path, vocabulary: Vocabulary, others: list[PolicyError]) -> dict[str, Policy]:
+def _policies(
+    findings: Findings, folder: Path, vocabulary: Vocabulary, others: list[PolicyError], only: Collection[str]
+) -> dict[str, Policy]:
     policies = {}
     for key in findings.value("policies") or {}:
+        if only and key not in only:
+            continue
         at = ("policies", key)
         name = findings.value(*at)
         if not _is_file(findings, at, folder, name):

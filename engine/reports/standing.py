@@ -26,18 +26,21 @@ _ENDS = {"approval_given", "approval_withdrawn"}
 _CLEARS = {"flatten", "restart"}
 
 
-def read_standing(reader: LedgerReader, verdict: Verdict, policy: PolicyView | None = None) -> Standing:
+def read_standing(
+    reader: LedgerReader, verdict: Verdict, policy: PolicyView | None = None, *, tail: int = _TAIL
+) -> Standing:
     """Return what stood around a recorded verdict.
 
     Args:
         reader: the ledger that recorded it.
         verdict: any of its verdicts.
         policy: the verdict's policy where it is at hand; None reads it from the ledger.
+        tail: how many verdicts to look back on for "since when".
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    records = reader.verdicts(to_ms=verdict.at_ms, policy=verdict.policy, last=_TAIL)
+    records = reader.verdicts(to_ms=verdict.at_ms, policy=verdict.policy, last=tail)
     verdicts = [parse_verdict(record.document) for record in records]
     while verdicts and verdicts[-1].verdict_id != verdict.verdict_id:
         verdicts.pop()  # another verdict of the same instant came after it

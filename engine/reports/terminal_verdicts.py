@@ -60,9 +60,9 @@ def verdict_text(record: VerdictRecord, ledger: Path, *, why: bool) -> str:
     """
     verdict = parse_verdict(record.document)
     with Ledger.open(ledger, read_only=True) as reader:
-        standing = read_standing(reader, verdict)
-    if why:
-        return why_text(verdict, standing)
+        if why:
+            return why_text(verdict, read_standing(reader, verdict))
+        standing = read_standing(reader, verdict, tail=1)
     lines = header_lines(verdict, standing)
     return "\n".join([*lines, f"  {sentence(verdict)}", f"  {verdict.verdict_id}: add `--why` for every reason"])
 
