@@ -150,7 +150,7 @@ def replayed(policy: Policy, days: Iterable[RecordedDay]) -> tuple[DayOutcome, .
     history = History(policy)
     result = []
     for day in days:
-        facts = validated_all(day.facts.values(), policy.vocabulary, day.at_ms)
+        facts = validated_all(day.facts.values(), policy.vocabulary, day.at_ms, only=policy.facts)
         snapshot = history.at(facts, day.at_ms, since_ms=day.streaks_since_ms)
         fired = evaluate(policy, snapshot)
         result.append(DayOutcome(day.at_ms, outcome_of(policy, fired), fired))

@@ -161,7 +161,7 @@ class Judge:
             situation: of the desk, for the record.
             streaks_since_ms: days that began before it count in no streak (A34).
         """
-        facts = validated_all(posted.values(), self.policy.vocabulary, at_ms)
+        facts = validated_all(posted.values(), self.policy.vocabulary, at_ms, only=self.policy.facts)
         snapshot = self._history.at(facts, at_ms, since_ms=streaks_since_ms)
         return Verdict(
             self.policy,
@@ -179,7 +179,9 @@ class Judge:
 
     def add_day(self, at_ms: int, posted: Facts) -> None:
         """Take in the facts posted at the end of a complete day; later verdicts count it in their streaks."""
-        self._history.add(Day(at_ms, validated_all(posted.values(), self.policy.vocabulary, at_ms)))
+        self._history.add(
+            Day(at_ms, validated_all(posted.values(), self.policy.vocabulary, at_ms, only=self.policy.facts))
+        )
         self._chain = _chained(self._chain, posted)
         self._last_day_ms = at_ms
 

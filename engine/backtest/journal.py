@@ -182,13 +182,14 @@ class Journal:
         """Return what stood at the closes of the hours ``start:stop``, all of them simulated."""
         equity = np.array(self.equities[start:stop])
         kept = [changes.at_closes(start, stop) for changes in self.lanes]
-        qty = np.column_stack([quantity for quantity, _ in kept])
-        cash = np.column_stack([money for _, money in kept])
-        mark = np.column_stack([lane.mark[start:stop] for lane in lanes])
-        value = qty * mark
+        marks = [lane.mark[start:stop] for lane in lanes]
+        values = [qty * mark for (qty, _), mark in zip(kept, marks, strict=True)]
+        gross, estimated = np.zeros(stop - start), np.zeros(stop - start, dtype=np.int64)
+        for lane, (qty, _), value in zip(lanes, kept, values, strict=True):
+            gross += np.abs(value)
+            estimated += lane.estimated[start:stop] & (qty != 0.0)
         units = _held(self.unit_steps, start, stop)
         cap_usd = [(hour, np.nan if bounds.cap_usd is None else bounds.cap_usd) for hour, bounds in self.stretches]
-        estimated = np.column_stack([lane.estimated[start:stop] for lane in lanes])
         return History(
             symbols=tuple(lane.symbol for lane in lanes),
             at_ms=time_ms[start:stop] + HOUR_MS,
@@ -197,17 +198,16 @@ class Journal:
             units=units,
             exposure=_held([(hour, bounds.exposure) for hour, bounds in self.stretches], start, stop),
             cap_usd=_held(cap_usd, start, stop),
-            gross_usd=np.abs(value).sum(axis=1),
-            qty=qty,
-            mark=mark,
-            pnl_usd=cash + value,
+            gross_usd=gross,
+            qty=np.column_stack([qty for qty, _ in kept]),
+            mark=np.column_stack(marks),
+            pnl_usd=np.column_stack([cash + value for (_, cash), value in zip(kept, values, strict=True)]),
             position=np.column_stack([lane.position(start, stop) for lane in lanes]),
-            estimated=(estimated & (qty != 0.0)).sum(axis=1),
+            estimated=estimated,
         )
 
 
 def _held(steps: Sequence[tuple[int, float]], start: int, stop: int) -> FloatArray:
-    """Return at each hour the value of the last step at or before it."""
-    hours = [hour for hour, _ in steps]
-    places = np.searchsorted(hours, np.arange(start, stop), side="right") - 1
-    return np.array([value for _, value in steps])[places]
+    """Return at each hour the value of the last step at or before it; the first step is at or before `start`."""
+    hours = np.clip([hour for hour, _ in steps], start, stop)
+    return np.repeat([value for _, value in steps], np.diff(hours, append=stop))

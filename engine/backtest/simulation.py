@@ -48,6 +48,9 @@ WARMUP_BARS = 2160
 
 UNBOUND = Bounds()
 
+_FUNDING_DUE = 1
+_STOP_REACHED = 2
+
 
 class Simulation(Account):
     """One account on one market.
@@ -106,8 +109,8 @@ class Simulation(Account):
         self._filters = [(filters or {}).get(symbol) for symbol in self.symbols]
         self._flags = bytearray(len(grid))
         for lane in lanes:
-            self._flag(lane.due.hour[:-1])
-            self._flag(lane.stops_reached().tolist())
+            self._flag(lane.due.hour[:-1], _FUNDING_DUE)
+            self._flag(lane.stops_reached().tolist(), _STOP_REACHED)
         count = len(self._qty)
         idle = [[0.0] * len(grid)] * (count - len(lanes))
         self._targets: list[list[float]] = [lane.weighted.tolist() for lane in lanes] + idle
@@ -155,7 +158,7 @@ class Simulation(Account):
         equity = self._equity
         self._relaid = False
         # Three lanes are written out: an inner loop over them doubles the time of a run.
-        for hour, flag, weighted_0, weighted_1, weighted_2, mark_0, mark_1, mark_2, more in self._hours(until):  # noqa: B007
+        for hour, flag, weighted_0, weighted_1, weighted_2, mark_0, mark_1, mark_2, more in self._hours(until):
             if flag:
                 self._settle(hour)
             base = equity if equity < cap else cap  # noqa: FURB136 - engine.portfolio.sizing_base without the calls
@@ -168,7 +171,7 @@ class Simulation(Account):
                 self._decide(hour, 2, weighted_2 * base)
             if more:
                 self._decide_others(hour, base, more)
-            if flag:
+            if flag >= _STOP_REACHED:
                 self._stop(hour)
             equity = self._account + qty[0] * mark_0 + qty[1] * mark_1 + qty[2] * mark_2
             if more:
@@ -180,7 +183,7 @@ class Simulation(Account):
         self._at = hour + 1
 
     def _hours(self, until: int) -> Iterable[tuple[Any, ...]]:
-        """Return of each hour its number, its flag, three lanes' weighted positions and marks, and (lane, both) of more."""
+        """Return of each hour: number, flag, three lanes' weighted positions and marks, and (lane, both) of more."""
         start = self._at
         targets, marks = ([column[start:until] for column in columns] for columns in (self._targets, self._marks))
         more: Iterable[Sequence[tuple[int, float, float]]] = repeat(())
@@ -336,14 +339,14 @@ class Simulation(Account):
             return
         lane.take(lane.sleeve.restart(lane.decided.item(hour)))
         self._targets[index][hour:] = lane.weighted[hour:].tolist()
-        self._flag(lane.stops_reached().tolist())
+        self._flag(lane.stops_reached().tolist(), _STOP_REACHED)
         self._relaid = True
         self.restarts.append(Restart(hour, self.grid_ms.item(hour), lane.symbol, reason))
 
-    def _flag(self, hours: list[int]) -> None:
-        """Mark hours at which funding is due or a stop is reached."""
+    def _flag(self, hours: list[int], event: int) -> None:
+        """Mark hours at which something is due; a reached stop outranks funding, which is looked for at every mark."""
         for hour in hours:
-            self._flags[hour] = 1
+            self._flags[hour] = max(event, self._flags[hour])
 
 
 def _reason(held: float, wanted: float) -> str:

@@ -193,7 +193,7 @@ class _CaseReader:
 
     def _facts(self, policy: Policy, path: Key) -> dict[str, tuple[Entry, ...]]:
         at = (*path, "facts")
-        read = posted_facts(policy)
+        read = posted_facts(switched(policy, policy.rules))  # a rule that is off may be shown to do nothing
         green = self.defaults.entries
         facts: dict[str, tuple[Entry, ...]] = {name: (green[name],) for name in read if name in green}
         for name in self.findings.value(*at) or {}:

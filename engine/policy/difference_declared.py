@@ -12,6 +12,7 @@ from engine.policy.difference_lean import (
     SOFTER,
     UNDECIDED,
     effects_lean,
+    episode_lean,
     hardness,
     joint,
     moved,
@@ -86,7 +87,7 @@ def _effects(
             sentence, lean = f"{what} {word}: {effect_list(known)}.", NEITHER
         else:
             sentence = f"{what}: {'; '.join(text for _, text in effect_changes(one, other))}."
-            lean = effects_lean(one, other)
+            lean = effects_lean(one, other) | (episode_lean(one, other) if section == "episodes" else NEITHER)
         outcomes = [name] if section == "effects" else _asked(old, new, name)
         yield Change(new.name, section, name, sentence, tuple(Impact(outcome, "", lean) for outcome in outcomes))
 

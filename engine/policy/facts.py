@@ -57,16 +57,22 @@ def validated(fact: Fact, spec: FactSpec, now_ms: int) -> Fact:
     return fact
 
 
-def validated_all(facts: Iterable[Fact], vocabulary: Vocabulary, now_ms: int) -> dict[str, Fact]:
-    """Return every fact of the vocabulary, in its order: validated, or ``missing`` where none was posted.
+def validated_all(
+    facts: Iterable[Fact], vocabulary: Vocabulary, now_ms: int, *, only: Iterable[str] | None = None
+) -> dict[str, Fact]:
+    """Return facts of the vocabulary, in its order: validated, or ``missing`` where none was posted.
 
-    Facts that the vocabulary does not know are left out: no rule can read them. Differences are never posted.
+    Args:
+        facts: posted; those that the vocabulary does not know are left out, for no rule can read them.
+        vocabulary: declares them.
+        now_ms: the present.
+        only: the names that matter, in the vocabulary's order; None for all.
     """
     posted = {fact.name: fact for fact in facts}
+    specs = vocabulary.facts
     return {
-        name: validated(posted[name], spec, now_ms) if name in posted else Fact(name, None, MISSING, now_ms)
-        for name, spec in vocabulary.facts.items()
-        if spec.difference is None
+        name: validated(posted[name], specs[name], now_ms) if name in posted else Fact(name, None, MISSING, now_ms)
+        for name in (specs if only is None else only)
     }
 
 

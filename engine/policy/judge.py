@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine.policy.derive import Day, History
+from engine.policy.derive import Day, History, in_all_steps
 from engine.policy.interpreter import fires, outcome_of
 from engine.policy.model import facts_of
 from engine.policy.variants import switched
@@ -104,7 +104,11 @@ def _column(policy: Policy, rule: Instance, result: CaseResult) -> list[bool]:
     """Return whether a rule fires, a day of a test."""
     bands: Mapping[str, Band] = policy.bands
     if rule.span is None:
-        return [fires(rule, day.snapshot.values, bands) for day in result.played]
+        known = all(fact in result.played[0].snapshot.values for fact in facts_of(rule.when))
+        return [
+            fires(rule, day.snapshot.values if known else in_all_steps(policy, day.facts), bands)
+            for day in result.played
+        ]
     alone = replace(
         policy, instances=(rule,), bands={fact: bands[fact] for fact in facts_of(rule.when) if fact in bands}
     )

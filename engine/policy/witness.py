@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from engine.policy.cases import Case, posted_facts
@@ -67,10 +68,8 @@ def witness(
         switched_on: rules that are off in the file and on in both.
     """
     usual = {name: defaults.get(name, Entry(None, MISSING)) for name in posted_facts(comparison.policy)}
-    for number, points in enumerate(histories(comparison)):
+    for points in islice(histories(comparison), MAX_HISTORIES):
         days = [{**usual, **point} for point in points]
-        if number >= MAX_HISTORIES:
-            return None
         if _differ(comparison, days, whole=False):
             found = _differ(comparison, days, whole=True)
             if found is not None:

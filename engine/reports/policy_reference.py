@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,7 @@ def policy_reference(bundle: Bundle) -> Reference:
         title=f"Policy reference {bundle.name}",
         lead=f"{', '.join(parts)}. Made by “stagegate policy doc” from the files at the end; not to be edited.",
         reading=tuple(" ".join(text.split()) for text in _READING),
-        chapters=(*(_policy_chapter(policy) for policy in policies), _shared_chapter(bundle)),
+        chapters=(*(policy_chapter(policy) for policy in policies), _shared_chapter(bundle)),
         hashes=table("file | =SHA-256", _hashes(bundle)),
         signatures=table("name | role | date | signature", [("", "", "", "")] * SIGNATURES),
     )
@@ -127,8 +128,9 @@ def reference_html(reference: Reference) -> str:
     return render("policy_reference.html.j2", reference=reference)
 
 
-def _policy_chapter(policy: Policy) -> Chapter:
-    document = parse_document(policy.text.encode(), policy.source, error=PolicyError)
+def policy_chapter(policy: Policy) -> Chapter:
+    """Return all that a policy decides."""
+    document = _document(policy.text, policy.source)
     parts = (
         _outcomes(policy),
         _episodes(policy),
@@ -150,7 +152,7 @@ def _policy_chapter(policy: Policy) -> Chapter:
 def _shared_chapter(bundle: Bundle) -> Chapter:
     """Return what belongs to all policies: assumptions, shared parameters, and facts that none of them reads."""
     vocabulary = bundle.vocabulary
-    document = parse_document(vocabulary.text.encode(), vocabulary.source, error=PolicyError)
+    document = _document(vocabulary.text, vocabulary.source)
     readers: dict[str, list[str]] = {}
     for policy in bundle.policies.values():
         for name, rules in _readers(policy).items():
@@ -305,6 +307,12 @@ def _purpose(text: str) -> tuple[str, ...]:
             break
         lines.append(line.lstrip("#").strip())
     return tuple(" ".join(paragraph.split("\n")) for paragraph in "\n".join(lines).split("\n\n") if paragraph.strip())
+
+
+@lru_cache(maxsize=16)
+def _document(text: str, name: str) -> Document:
+    """Return the places of a file that was loaded before: the ids of bands and parameters stand in its comments."""
+    return parse_document(text.encode(), name, error=PolicyError)
 
 
 def _ids(document: Document, path: Key) -> str:

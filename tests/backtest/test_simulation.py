@@ -469,7 +469,12 @@ def test_further_symbols_without_weight_change_nothing(seed: int) -> None:
     alone.run(10**6)
     crowd.run(10**6)
     assert np.allclose(crowd.history().equity_usd, alone.history().equity_usd, rtol=1e-12)
-    assert [fill[1:] for fill in crowd.fills if fill.symbol not in more] == [fill[1:] for fill in alone.fills]
+    traded = [fill for fill in crowd.fills if fill.symbol not in more]
+    assert len(traded) == len(crowd.fills)
+    assert [(fill.at_ms, fill.symbol, fill.reason) for fill in traded] == [
+        (fill.at_ms, fill.symbol, fill.reason) for fill in alone.fills
+    ]
+    assert [fill.qty_after for fill in traded] == pytest.approx([fill.qty_after for fill in alone.fills])
 
 
 def test_closed_by_counts_the_hours_whose_bars_have_closed() -> None:

@@ -58,7 +58,7 @@ def test_a_rule_that_is_off_is_covered_by_tests_that_switch_it_on(case_file: Cal
 def test_percentages_and_gaps(case_file: Callable[..., Path], tiny: Policy) -> None:
     seen = coverage(run(case_file("  - {name: a, days: 2, expect: {outcome: KEEP}}\n"), tiny))["tiny"]
     assert (seen.tests, seen.days) == (1, 2)
-    assert seen.rules_percent == 0
+    assert (seen.rules_percent, seen.leaves_percent) == (0, 0)
     assert len(seen.gaps) == len(seen.rules) + len(seen.leaves)
 
 
