@@ -158,12 +158,8 @@ class Revisions:
 
     def _loaded(self, title: str, tree: Tree, path: Path) -> Loaded:
         rules = tree.folder / in_repository(self._rules) if tree.commit else self._rules
-        try:
+        with named(tree):
             return Loaded(title, self._model(path, rules), tree, path)
-        except PolicyError as error:
-            if not tree.commit:
-                raise
-            raise PolicyError([_renamed(problem, tree) for problem in error.problems]) from None
 
     @staticmethod
     def _model(path: Path, rules: Path) -> Model:
@@ -240,13 +236,21 @@ def _extract(commit: str, folder: Path) -> None:
         start = end + 1 + size + 1
 
 
-def _renamed(problem: Problem, tree: Tree) -> Problem:
-    """Return a problem that names the revision instead of the folder its files were written to."""
+@contextmanager
+def named(tree: Tree) -> Iterator[None]:
+    """Name the revision, not the folder its files were written to, in mistakes that are found within the block."""
+    try:
+        yield
+    except PolicyError as error:
+        if not tree.commit:
+            raise
 
-    def named(text: str) -> str:
-        return text.replace(f"{tree.folder}{os.sep}", f"{tree.label}:")
+        def said(text: str) -> str:
+            return text.replace(f"{tree.folder}{os.sep}", f"{tree.label}:")
 
-    return Problem(problem.code, named(problem.where), named(problem.problem), named(problem.help))
+        raise PolicyError(
+            [Problem(one.code, said(one.where), said(one.problem), said(one.help)) for one in error.problems]
+        ) from None
 
 
 def _git(*arguments: str, given: bytes = b"") -> bytes:

@@ -133,13 +133,3 @@ class Account:
         self._account += amount_usd
         self._equity += amount_usd
         self._journal.unit_steps.append((self._at, self._units))
-
-    def _book(self, hour: int, index: int, qty: float, amount_usd: float) -> None:
-        cash = self._cash
-        cash[index] += amount_usd
-        self._qty[index] = qty
-        self._account = self._capital + sum(cash)
-        changes = self._journal.lanes[index]
-        changes.hour.append(hour)
-        changes.qty.append(qty)
-        changes.cash_usd.append(cash[index])

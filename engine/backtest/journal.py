@@ -42,6 +42,12 @@ class Changes:
     qty: array[float] = field(default_factory=lambda: array("d", [0.0]))
     cash_usd: array[float] = field(default_factory=lambda: array("d", [0.0]))
 
+    def write(self, hour: int, qty: float, cash_usd: float) -> None:
+        """Note a change; hours never decrease."""
+        self.hour.append(hour)
+        self.qty.append(qty)
+        self.cash_usd.append(cash_usd)
+
     def at_closes(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
         """Return quantity and cash at the closes of the hours ``start:stop``, float64 (n,) each."""
         part = slice(bisect_left(self.hour, start) - 1, bisect_left(self.hour, stop))

@@ -230,16 +230,19 @@ class Simulation(Account):
 
     def _settle(self, hour: int) -> None:
         """Book the funding that is due at the open of an hour, on what is held before any order."""
+        cash, settled = self._cash, self._journal.settled
         for index, lane in enumerate(self._lanes):
             due, number = lane.due, self._next_due[index]
             while due.hour[number] == hour:
                 held = self._qty[index]
                 if held != 0.0:
                     amount = -(abs(held) if due.assumed[number] else held) * due.cost_usd[number]
-                    self._book(hour, index, held, amount)
-                    self._journal.settled.extend((hour, index, number, held, amount))
+                    cash[index] += amount
+                    self._journal.lanes[index].write(hour, held, cash[index])
+                    settled.extend((hour, index, number, held, amount))
                 number += 1
             self._next_due[index] = number
+        self._account = self._capital + sum(cash)
 
     def _decide(self, hour: int, index: int, target: float) -> None:
         """Look at a lane whose target left its quiet range."""
@@ -319,7 +322,10 @@ class Simulation(Account):
         delta = after - self._qty[index]
         price = before_slippage * (self._buying if delta > 0.0 else self._selling)
         fee = self._fee_ratio * abs(delta) * price
-        self._book(hour, index, after, -delta * price - fee)
+        self._cash[index] += -delta * price - fee
+        self._qty[index] = after
+        self._account = self._capital + sum(self._cash)
+        self._journal.lanes[index].write(hour, after, self._cash[index])
         self._journal.trades.extend((hour, index, delta, after, price, fee, REASON_CODES[reason]))
         self._last_target[index] = target
         if not self._plain[index]:

@@ -62,6 +62,8 @@ def validated_all(
 ) -> dict[str, Fact]:
     """Return facts of the vocabulary, in its order: validated, or ``missing`` where none was posted.
 
+    Differences of facts are never posted.
+
     Args:
         facts: posted; those that the vocabulary does not know are left out, for no rule can read them.
         vocabulary: declares them.
@@ -73,6 +75,7 @@ def validated_all(
     return {
         name: validated(posted[name], specs[name], now_ms) if name in posted else Fact(name, None, MISSING, now_ms)
         for name in (specs if only is None else only)
+        if specs[name].difference is None
     }
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from engine.policy.coverage import coverage
 from engine.policy.mutation import mutate_tested
 from engine.policy.testing import run_policy_tests
+from engine.revisions import named
 
 if TYPE_CHECKING:
     from engine.policy.coverage import Coverage
+    from engine.policy.mutants import Mutant
     from engine.policy.mutation import MutationReport
     from engine.policy.testing import TestRun
     from engine.revisions import Loaded
@@ -46,8 +48,15 @@ class Care:
             },
             "mutants": None if self.mutation is None else len(self.mutation.mutated),
             "mutation_score_percent": None if self.mutation is None else self.mutation.score_percent,
-            "survivors": [] if self.mutation is None else [str(one.mutant) for one in self.mutation.survivors],
+            "survivors": []
+            if self.mutation is None
+            else [survivor_text(one.mutant) for one in self.mutation.survivors],
         }
+
+
+def survivor_text(mutant: Mutant) -> str:
+    """Return a change that no test notices, in words."""
+    return f"{mutant.policy.name} {mutant.where}: {mutant.change}"
 
 
 def proof_of_care(loaded: Loaded) -> Care:
@@ -58,6 +67,7 @@ def proof_of_care(loaded: Loaded) -> Care:
     """
     if not any(loaded.tests.glob("*.yaml")):
         return Care(None, (), None)
-    run = run_policy_tests(loaded.bundle, [loaded.tests])
+    with named(loaded.tree):
+        run = run_policy_tests(loaded.bundle, [loaded.tests])
     mutation = None if run.failed or not run.results else mutate_tested(run)
     return Care(run, tuple(coverage(run).values()), mutation)

@@ -15,6 +15,7 @@ from engine.policy.difference_lean import NEITHER
 from engine.policy.difference_words import bound
 from engine.policy.schema import Findings, check_shape
 from engine.policy_review.rehearsals import Period
+from engine.revisions import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from engine.policy.bundle import Bundle
     from engine.policy.difference import Difference
+    from engine.revisions import Loaded
 
 FILE = "policy_review.yaml"
 SIGNERS = "bundle_signers"  # the fact by which the launch policy asks for signatures of the bundle (A90)
@@ -76,16 +78,17 @@ class Needs:
     launch: str
 
 
-def requirements(old: Bundle, new: Bundle) -> Requirements:
+def requirements(old: Loaded, new: Loaded) -> Requirements:
     """Return what the base asks for; where it has no file, what the change itself brings along.
 
     Raises:
         PolicyError: the file is wrong.
     """
-    for bundle in (old, new):
-        path = bundle.path.parent / FILE
+    for loaded in (old, new):
+        path = loaded.bundle.path.parent / FILE
         if path.is_file():
-            return _read(path)
+            with named(loaded.tree):
+                return _read(path)
     return Requirements({}, None)
 
 

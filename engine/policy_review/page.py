@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.policy.coverage import LeafSeen, RuleSeen
+from engine.policy_review.care import survivor_text
 from engine.policy_review.plot import START_USD, sparkline
 from engine.reports.numbers import count, day_text, number, percent, short_hash, usd
 from engine.reports.page import render
@@ -183,7 +184,7 @@ def _care(care: Care) -> Iterator[str]:
     else:
         yield _mutation(care)
         for one in care.mutation.survivors[:_MOST_NAMES]:
-            yield f"  - survived: {md(f'`{one.mutant.policy.name}` {one.mutant.where}: {one.mutant.change}')}"
+            yield f"  - survived: {md(survivor_text(one.mutant))}"
     whole = [seen.policy for seen in care.coverage if not seen.gaps]
     if whole:
         yield f"Every rule and every condition was seen both ways: {_some(whole)}."

@@ -21,6 +21,7 @@ _WIDTH, _HEIGHT = 760, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 150, 28, 30
 _LABEL_GAP = 14.0
 _TICKS = 4
+_LEAST_SPAN = 0.1  # a curve without movement still has an axis
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 _FONT = 'font-family="DejaVu Sans, Arial, sans-serif" font-size="11"'
 _BARS = "▁▂▃▄▅▆▇█"
@@ -37,6 +38,8 @@ def plot_svg(old: Course, new: Course) -> str:
     """Return the picture; the same courses give the same bytes."""
     curves = [values_of(old), values_of(new)]
     low, high = min(float(one.min()) for one in curves), max(float(one.max()) for one in curves)
+    if high - low < _LEAST_SPAN:
+        low, high = low - _LEAST_SPAN, high + _LEAST_SPAN
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
     first_ms, last_ms = int(old.day_ms[0]), int(max(old.day_ms[-1], new.day_ms[-1]))
@@ -89,9 +92,8 @@ def _sampled(values: FloatArray) -> FloatArray:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Return a few round values from about `low` to about `high`."""
-    span = max(high - low, 1e-6)
-    size = 10 ** math.floor(math.log10(span / _TICKS))
-    step = next(size * nice for nice in _NICE if size * nice * _TICKS >= span)
+    size = 10 ** math.floor(math.log10((high - low) / _TICKS))
+    step = next(size * nice for nice in _NICE if size * nice * _TICKS >= high - low)
     first = math.floor(low / step)
     return [round((first + number) * step, 6) for number in range(math.ceil(high / step) - first + 1)]
 

@@ -151,7 +151,7 @@ def review_page(
         raise UsageError(Problem("out", str(out), "the page is Markdown", "write `--out review.md`"))
     with revisions(rules) as source:
         old, new = source.pair(revision_range)
-        asked = requirements(old.bundle, new.bundle)
+        asked = requirements(old, new)
         diff = compared(old, new, history)
         care = proof_of_care(new)
         in_loop = _in_loop(old, new, diff, history, asked.reference, progress)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,9 @@ from engine.ledger import FactsSnapshot, Ledger
 from engine.policy.facts import MISSING, OK, Fact
 from engine.policy.load import parse_policy, parse_vocabulary
 from engine.posted import facts_document
+
+if TYPE_CHECKING:
+    from engine.policy.model import Policy, Vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "data"
@@ -32,10 +36,10 @@ def edited(text: str, old: str, new: str) -> str:
     return text.replace(old, new, 1)
 
 
-def action(old: str = "", new: str = "", vocabulary: object = VOCABULARY):  # type: ignore[no-untyped-def]
+def action(old: str = "", new: str = "", vocabulary: Vocabulary = VOCABULARY) -> Policy:
     """The small action policy, with one edit."""
     text = edited(ACTION, old, new) if old else ACTION
-    return parse_policy(text.encode(), "action.yaml", vocabulary)  # type: ignore[arg-type]
+    return parse_policy(text.encode(), "action.yaml", vocabulary)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from engine.policy.difference import difference
 from engine.policy.difference_firing import Side, firing
 from engine.policy.load import parse_policy, parse_vocabulary
 from tests.policy_review.conftest import ACTION, DATA, STAGES, VOCABULARY, action, edited
+
+if TYPE_CHECKING:
+    from engine.policy.model import Policy
 
 FACTS = (DATA / "facts.yaml").read_text()
 
@@ -200,8 +205,8 @@ def test_a_window_too_long_to_go_through_is_decided_by_order_or_not_at_all() -> 
     longer = action("for: 2 of 4 days", "for: 19 of 61 days")
     mixed = action("for: 2 of 4 days", "for: 21 of 61 days")
 
-    def sides(policy: object, other: object) -> tuple[Side, Side]:
-        found = [one.by_id["sharpe_low"] for one in (policy, other)]  # type: ignore[attr-defined]
+    def sides(policy: Policy, other: Policy) -> tuple[Side, Side]:
+        found = [one.by_id["sharpe_low"] for one in (policy, other)]
         return Side(found[0], {}, promotes=False), Side(found[1], {}, promotes=False)
 
     specs = VOCABULARY.facts

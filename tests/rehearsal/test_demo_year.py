@@ -130,24 +130,31 @@ def test_any_recorded_verdict_replays_to_the_byte(demo_year: Rehearsed, ledger: 
     assert again.identical
 
 
-def test_now_on_a_rehearsals_ledger_is_its_last_mark(demo_year: Rehearsed, ledger: Ledger) -> None:
-    answer = verdict_at(demo_year.ledger, RULES, SimulatedClock(0))
+@pytest.fixture
+def own_ledger(demo_year: Rehearsed, tmp_path: Path) -> Path:
+    """A copy that a test may write to."""
+    with Ledger.open(demo_year.ledger, read_only=True) as ledger:
+        return ledger.backup(tmp_path / "ledger.db")
+
+
+def test_now_on_a_rehearsals_ledger_is_its_last_mark(own_ledger: Path, ledger: Ledger) -> None:
+    answer = verdict_at(own_ledger, RULES, SimulatedClock(0))
     assert answer.record == ledger.verdicts()[-1]
     assert answer.exit_code == {"KEEP": 0, "SCALE_UP": 10, "REDUCE": 20, "PAUSE": 30}[answer.record.outcome]
 
 
-def test_a_moment_between_two_verdicts_is_decided_recorded_and_replays(demo_year: Rehearsed) -> None:
-    with Ledger.open(demo_year.ledger, read_only=True) as ledger:
+def test_a_moment_between_two_verdicts_is_decided_recorded_and_replays(own_ledger: Path) -> None:
+    with Ledger.open(own_ledger, read_only=True) as ledger:
         noon = ledger.day_closes(-1)[50].at_ms + 12 * HOUR_MS
         assert ledger.verdicts(noon, noon) == ()
-    first = verdict_at(demo_year.ledger, RULES, SimulatedClock(0), noon)
-    second = verdict_at(demo_year.ledger, RULES, SimulatedClock(0), noon)
+    first = verdict_at(own_ledger, RULES, SimulatedClock(0), noon)
+    second = verdict_at(own_ledger, RULES, SimulatedClock(0), noon)
     assert first == second
-    assert replay(demo_year.ledger, first.record.verdict_id).identical
+    assert replay(own_ledger, first.record.verdict_id).identical
 
 
 def test_the_same_moment_under_another_bundle_is_another_verdict_not_a_conflict(
-    demo_year: Rehearsed, tmp_path: Path
+    own_ledger: Path, tmp_path: Path
 ) -> None:
     for folder in ("config", "policies"):
         (tmp_path / folder).mkdir()
@@ -157,9 +164,9 @@ def test_the_same_moment_under_another_bundle_is_another_verdict_not_a_conflict(
     action.write_text(action.read_text().replace('{sharpe_20d: "> 0.8"}', '{sharpe_20d: "> 0.9"}'))
     facts = tmp_path / "policies/facts.yaml"
     facts.write_text(facts.read_text() + ANOTHER_FACT)
-    recorded = verdict_at(demo_year.ledger, RULES, SimulatedClock(0)).record
-    other = verdict_at(demo_year.ledger, tmp_path / "config/prod_scale_rules_R1.yaml", SimulatedClock(0)).record
+    recorded = verdict_at(own_ledger, RULES, SimulatedClock(0)).record
+    other = verdict_at(own_ledger, tmp_path / "config/prod_scale_rules_R1.yaml", SimulatedClock(0)).record
     assert other.verdict_id != recorded.verdict_id
     assert other.at_ms == recorded.at_ms
-    assert replay(demo_year.ledger, other.verdict_id).identical
-    assert replay(demo_year.ledger, recorded.verdict_id).identical
+    assert replay(own_ledger, other.verdict_id).identical
+    assert replay(own_ledger, recorded.verdict_id).identical
