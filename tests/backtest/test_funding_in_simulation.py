@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from engine.backtest import Simulation
 from engine.clock import HOUR_MS
 from tests.backtest.builders import account, holding, market_of, rates_of
 from tests.strategies.builders import START_MS, bars_of
+
+if TYPE_CHECKING:
+    from engine.backtest import Simulation
 
 
 def funded(position: list[float], hours: list[int], rates: list[float], **changes: object) -> Simulation:

@@ -154,6 +154,7 @@ def test_R211_R220_the_sleeves_of_the_summary_add_up(result: BacktestResult) -> 
         assert sum(getattr(sleeve, name) for sleeve in sleeves) == pytest.approx(getattr(found, name)), name
     assert found.orders == len(result.fills)
     assert found.fees_usd == pytest.approx(sum(fill.fee_usd for fill in result.fills))
+    assert found.slippage_usd == pytest.approx(sum(fill.slippage_usd for fill in result.fills), rel=1e-12)
     assert found.funding_usd == pytest.approx(-sum(payment.amount_usd for payment in result.funding))
     assert found.assumed_settlements == sum(payment.assumed for payment in result.funding) > 0
     assert found.estimated_marks == int((result.history.qty[:, 2] != 0).sum()), "only SOL lacks mark prices here"

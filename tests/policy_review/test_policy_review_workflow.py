@@ -32,7 +32,8 @@ def commands() -> list[list[str]]:
     texts = [step.get("run", "") for step in steps()]
     texts += [hook["entry"] for hook in loaded(HOOKS.read_text())]
     texts += [hook["entry"] for repo in loaded(CONFIG.read_text())["repos"] for hook in repo["hooks"]]
-    return [found.split("||")[0].split() for text in texts for found in COMMAND.findall(text)]
+    calls = dict.fromkeys(found.split("||")[0].strip() for text in texts for found in COMMAND.findall(text))
+    return [call.split() for call in calls]
 
 
 def test_they_call_the_commands_that_a_review_needs() -> None:
