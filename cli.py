@@ -5,24 +5,22 @@ Modules are imported inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from engine.commands.policy import policy_app
+from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output, show
 from engine.errors import Problem, StagegateError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 CONFIG = Path("config/prod_candidate_R1.yaml")
-RULES = Path("config/prod_scale_rules_R1.yaml")
 MARKET = Path("state/market.db")
-LEDGER = Path("reports/futures/live/trading.db")
-POLICY_TESTS = Path("policies/tests")
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
@@ -35,20 +33,14 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Prices and funding: import, download, check.", no_args_is_help=True, rich_markup_mode=None)
 verdict_app = typer.Typer(rich_markup_mode=None)
-policy_app = typer.Typer(
-    help="Policies: check, test, mutate, replay over history.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(data_app, name="data")
 app.add_typer(policy_app, name="policy")
 app.add_typer(verdict_app, name="verdict")
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="The frozen configuration.")]
-RulesOption = Annotated[Path, typer.Option("--rules", help="The bundle of policies.")]
 DbOption = Annotated[Path, typer.Option("--db", help="The market store.")]
 DataOption = Annotated[Path, typer.Option("--data", help="A folder of CSV files, or a market store.")]
 KlinesOption = Annotated[str, typer.Option("--klines", help="The folder of --data that holds the prices.")]
-LedgerOption = Annotated[Path, typer.Option("--ledger", envvar="STAGEGATE_LEDGER", help="The ledger to read.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="Start, a UTC date or time.")]
 ToOption = Annotated[str | None, typer.Option("--to", help="End, a UTC date or time (exclusive).")]
 SymbolsOption = Annotated[
@@ -106,26 +98,6 @@ def spread(arguments: Iterable[str]) -> list[str]:
     return result
 
 
-def _show(renderable: Any) -> None:
-    """Print a table or a text: coloured in a terminal, plain through a pipe."""
-    if isinstance(renderable, str):
-        print(renderable)
-        return
-    from rich.console import Console
-
-    Console(highlight=False, width=None if sys.stdout.isatty() else 100).print(renderable)
-
-
-def _output(value: Any, render: Callable[[Any], Any], as_json: bool) -> None:
-    """Print a value: one JSON document, or as people read it."""
-    if as_json:
-        from engine.reports.plain import plain
-
-        print(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
-        return
-    _show(render(value))
-
-
 def _typed(context: typer.Context) -> list[str]:
     """Return the command line of this command as it was typed."""
     del context
@@ -176,7 +148,7 @@ def data_import(
 
     with progress_bar("importing") as advance:
         summary = import_files(db, files, advance)
-    _output(summary, import_table, as_json)
+    output(summary, import_table, as_json)
 
 
 @data_app.command("download")
@@ -195,7 +167,7 @@ def data_download(config: ConfigOption = CONFIG, db: DbOption = MARKET, as_json:
         summary = download(
             db, market.symbols, start_ms=market.start_ms, end_ms=market.end_ms, clock=SystemClock(), progress=advance
         )
-    _output(summary, download_table, as_json)
+    output(summary, download_table, as_json)
 
 
 @data_app.command("check")
@@ -213,7 +185,7 @@ def data_check(
     from engine.market.quality import check_path
     from engine.reports.terminal import quality_table
 
-    _output(check_path(data, load_config(config).market.symbols, klines=klines), quality_table, as_json)
+    output(check_path(data, load_config(config).market.symbols, klines=klines), quality_table, as_json)
 
 
 @app.command()
@@ -242,7 +214,7 @@ def signals(
     if out:
         write_signals_csv(rows, out)
     else:
-        _show("\n".join(rows))
+        show("\n".join(rows))
 
 
 @app.command()
@@ -271,7 +243,7 @@ def backtest(
 
     span = (_time(from_, "--from"), _time(to, "--to"))
     request = BacktestRequest(config, rules, data, klines, symbols, weights, *span, out)
-    _output(backtest_report(request), report_text, as_json)
+    output(backtest_report(request), report_text, as_json)
 
 
 @app.command()
@@ -305,7 +277,7 @@ def rehearse(
     request = RehearsalRequest(config, rules, folder, seed, days, data, klines, from_ms, to_ms, stage, approve, command)
     with rehearsal_progress() as advance:
         done = rehearse(request, advance)
-    _output(done, rehearsal_summary, as_json)
+    output(done, rehearsal_summary, as_json)
 
 
 @verdict_app.callback(invoke_without_command=True)
@@ -328,7 +300,7 @@ def verdict(
     from engine.reports.terminal import verdict_text
 
     answer = verdict_at(ledger, rules, SystemClock(), _time(at, "--at"))
-    _output(answer.record, lambda record: verdict_text(record, ledger, why=why), as_json)
+    output(answer.record, lambda record: verdict_text(record, ledger, why=why), as_json)
     raise typer.Exit(answer.exit_code)
 
 
@@ -347,11 +319,11 @@ def verdict_log(
     from engine.inquiry import verdict_log as records
     from engine.reports.terminal import verdict_log_table
 
-    _output(records(ledger, last, _time(from_, "--from"), _time(to, "--to")), verdict_log_table, as_json)
+    output(records(ledger, last, _time(from_, "--from"), _time(to, "--to")), verdict_log_table, as_json)
 
 
 @verdict_app.command("show")
-def verdict_show(
+def verdictshow(
     verdict_id: Annotated[str, typer.Argument(metavar="ID", help="As `verdict log` prints it.")],
     ledger: LedgerOption = LEDGER,
     as_json: JsonOption = False,
@@ -363,7 +335,7 @@ def verdict_show(
     from engine.inquiry import verdict_record
     from engine.reports.terminal import verdict_text
 
-    _output(verdict_record(ledger, verdict_id), lambda record: verdict_text(record, ledger, why=True), as_json)
+    output(verdict_record(ledger, verdict_id), lambda record: verdict_text(record, ledger, why=True), as_json)
 
 
 @verdict_app.command("replay")
@@ -380,7 +352,7 @@ def verdict_replay(
     from engine.reports.terminal import replay_text
 
     replayed = replay(ledger, verdict_id)
-    _output(replayed, replay_text, as_json)
+    output(replayed, replay_text, as_json)
     raise typer.Exit(0 if replayed.identical else 1)
 
 
@@ -402,84 +374,7 @@ def report(
 
     if not daily:
         raise UsageError(Problem("report", "report", "no kind of report was asked for", "add --daily"))
-    _output(daily_report(ledger, config, rules, SystemClock()), archived_text, as_json)
-
-
-@policy_app.command("check")
-def policy_check(rules: RulesOption = RULES, as_json: JsonOption = False) -> None:
-    """Check a bundle and all it names; every mistake with file, line and column.
-
-    Example: stagegate policy check --rules config/prod_scale_rules_R1.yaml
-    """
-    from engine.policy.bundle import load_bundle
-    from engine.reports.terminal_policy import check_text
-
-    bundle = load_bundle(rules)
-    hashes = {"bundle": bundle.name, "sha256": bundle.sha256, "config_sha256": bundle.config_sha256}
-    _output(hashes if as_json else bundle, check_text, as_json)
-
-
-@policy_app.command("test")
-def policy_test(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders of tests.")] = None,
-    rules: RulesOption = RULES,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write the results as JUnit XML.")] = None,
-    both: Annotated[bool, typer.Option("--both", help="Decide each day with both engines.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Run the tests of the policies and say what they cover; exit code 1 if one fails.
-
-    Example: stagegate policy test policies/tests --junit reports/policy.xml
-    """
-    from engine.policy.bundle import load_bundle
-    from engine.policy.coverage import coverage
-    from engine.policy.junit import write_junit
-    from engine.policy.testing import run_policy_tests
-    from engine.reports.terminal_policy import tests_text
-
-    run = run_policy_tests(load_bundle(rules), paths or [POLICY_TESTS], engines="both" if both else "interpreter")
-    if junit:
-        write_junit(run, junit)
-    _output(coverage(run) if as_json else run, lambda tests: tests_text(tests, coverage(tests)), as_json)
-    raise typer.Exit(1 if run.failed else 0)
-
-
-@policy_app.command("mutate")
-def policy_mutate(
-    policies: Annotated[list[str] | None, typer.Argument(help="Policies to change; all if absent.")] = None,
-    rules: RulesOption = RULES,
-    tests: Annotated[Path, typer.Option("--tests", help="The folder of tests.")] = POLICY_TESTS,
-    as_json: JsonOption = False,
-) -> None:
-    """Change every decision alone and see whether a test notices; exit code 1 if a change survives.
-
-    Example: stagegate policy mutate action
-    """
-    from engine.policy.bundle import load_bundle
-    from engine.policy.mutation import mutate
-    from engine.reports.terminal_policy import mutation_text
-
-    report = mutate(load_bundle(rules), [tests], policies=policies or ())
-    _output(report.survivors if as_json else report, mutation_text, as_json)
-    raise typer.Exit(1 if report.survivors else 0)
-
-
-@policy_app.command("replay")
-def policy_replay(
-    ledger: LedgerOption = LEDGER,
-    rules: RulesOption = RULES,
-    policy: Annotated[str, typer.Option(help="The policy of the bundle.")] = "action",
-    as_json: JsonOption = False,
-) -> None:
-    """Decide every recorded day of a ledger anew: days by outcome, transitions, stretches.
-
-    Example: stagegate policy replay --ledger reports/demo/ledger.db
-    """
-    from engine.history import replay_policy
-    from engine.policy.bundle import load_bundle
-    from engine.reports.terminal_policy import replay_days_text
-
-    _output(replay_policy(load_bundle(rules).policies[policy], ledger), replay_days_text, as_json)
+    output(daily_report(ledger, config, rules, SystemClock()), archived_text, as_json)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ class _Attacher:
         began = self.on_line.get(comment.line, [])
         if began:
             first = min(began, key=lambda entry: len(entry.path))
-            if self._follows_a_dash(first):
+            if self._follows_a_dash(first) and self.by_path[first.path[:-1]].line < first.line:
                 self.above[first.path].append(comment.text)
                 return True
             self.beside[first.path] = (comment.text, comment.column)
@@ -188,21 +188,20 @@ class _Attacher:
         flows = [entry for entry in ended if entry.value.is_flow]
         if flows:  # not beside its key: on that line the comment would become the key's
             self._at_end(min(flows, key=lambda entry: len(entry.path)), comment.text)
-        elif ended and ended[0].path not in self.beside and not self.labels.is_labelled(ended[0].path):
+        elif ended and self._may_gain(ended[0]):
             self.beside[ended[0].path] = (comment.text, comment.column)
         else:
             return False
         return True
 
     def _follows_a_dash(self, entry: Entry) -> bool:
-        """Return whether an entry will be written on the line of its item, which began on a line above."""
+        """Return whether an entry will be written on the line of the item it begins."""
         item = self.by_path.get(entry.path[:-1])
-        return (
-            item is not None
-            and isinstance(item.path[-1], int)
-            and item.value.entries[0] is entry
-            and item.line < entry.line
-        )
+        return item is not None and isinstance(item.path[-1], int) and item.value.entries[0] is entry
+
+    def _may_gain(self, entry: Entry) -> bool:
+        """Return whether a comment may come to stand on the line of an entry that did not stand there."""
+        return not (entry.path in self.beside or self.labels.is_labelled(entry.path) or self._follows_a_dash(entry))
 
     def _share(self, comment: _Comment, first: Entry, began: list[Entry]) -> None:
         """Note the other entries of a line for which its comment is read."""

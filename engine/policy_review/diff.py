@@ -9,7 +9,6 @@ from engine.errors import Problem, UsageError
 from engine.policy.bundle import Bundle
 from engine.policy.difference import Difference, difference
 from engine.policy.model import Policy
-from engine.policy_review.history import history_difference
 from engine.revisions import revisions
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from engine.policy.difference import Model
     from engine.policy_review.history import HistoryDifference
     from engine.revisions import Loaded
-
-SOFTER_EXIT = 10  # of `policy review` and `policy diff`
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,6 @@ class DiffReport:
     def softened(self) -> bool:
         """Whether something became softer, on paper or on a day of the history, or nobody can say."""
         return self.difference.lean.softened or bool(self.history and self.history.softer_days)
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 10 where something became softer."""
-        return SOFTER_EXIT if self.softened else 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -115,6 +107,8 @@ def compared(old: Loaded, new: Loaded, history: Path | None) -> DiffReport:
     found = difference(old.model, new.model)
     days = None
     if history is not None:
+        from engine.policy_review.history import history_difference  # noqa: PLC0415 - keeps a plain diff fast
+
         days = history_difference(policies_of(old.model), policies_of(new.model), history)
     return DiffReport(old.title, new.title, found, days)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine.policy.coverage import LeafSeen, RuleSeen
 from engine.policy_review.care import survivor_text
 from engine.policy_review.plot import START_USD, sparkline
+from engine.policy_review.text import days_text
 from engine.reports.numbers import count, day_text, number, percent, short_hash, usd
 from engine.reports.page import render
 from engine.reports.tables import Table, markdown, table
@@ -147,12 +148,6 @@ def _history_table(stretches: Sequence[Stretch]) -> Table:
         for one in stretches[:_MOST_STRETCHES]
     ]
     return table("day | #days | policy | outcome | direction | because", rows)
-
-
-def days_text(stretch: Stretch) -> str:
-    """Return the days of a stretch: one date, or the first and the last."""
-    first, last = day_text(stretch.first_ms), day_text(stretch.last_ms)
-    return first if first == last else f"{first} to {last}"
 
 
 def _loop_table(loop: InLoop) -> Table:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.rehearsal.loop import Progress
     from engine.revisions import Loaded
 
-FAILED_EXIT = 1
+FAILED_EXIT, SOFTER_EXIT = 1, 10
 PLOT, MANIFEST = ".svg", ".sha256"  # beside the page
 IN_LOOP = ("action", "stages")  # the policies that a rehearsal runs
 
@@ -95,7 +95,9 @@ class Review:
     @property
     def exit_code(self) -> int:
         """0; 10 where something became softer or nobody can say; 1 where tests fail or are missing."""
-        return self.diff.exit_code if self.care.passed else FAILED_EXIT
+        if not self.care.passed:
+            return FAILED_EXIT
+        return SOFTER_EXIT if self.diff.softened else 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

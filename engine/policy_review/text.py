@@ -5,8 +5,6 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from engine.policy_review.page import days_text
-from engine.policy_review.plot import sparkline
 from engine.reports.numbers import count, day_text, percent, short_hash, usd
 
 if TYPE_CHECKING:
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
 
     from engine.policy.difference import Difference
     from engine.policy_review.diff import DiffReport
-    from engine.policy_review.history import HistoryDifference
+    from engine.policy_review.history import HistoryDifference, Stretch
     from engine.policy_review.rehearsals import Course
     from engine.policy_review.replay import ReplayReport
     from engine.policy_review.review import Review
@@ -101,7 +99,15 @@ def _history(history: HistoryDifference) -> Iterator[str]:
             yield from textwrap.wrap(reason.replace("`", ""), WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 8)
 
 
+def days_text(stretch: Stretch) -> str:
+    """Return the days of a stretch: one date, or the first and the last."""
+    first, last = day_text(stretch.first_ms), day_text(stretch.last_ms)
+    return first if first == last else f"{first} to {last}"
+
+
 def _courses(old: Course, new: Course) -> Iterator[str]:
+    from engine.policy_review.plot import sparkline  # noqa: PLC0415 - keeps a plain diff fast
+
     curves = sparkline(old, new)
     for course, curve, name in zip((old, new), curves, ("old", "new"), strict=True):
         days = ", ".join(f"{outcome} {many}" for outcome, many in course.outcomes.items() if many)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-import cli
+from engine.commands.policy import POLICY_TESTS
 from tests.cli.test_commands import ROOT, edited, run
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_mutate_finds_no_survivor_in_the_action_policy(capsys: pytest.CaptureFix
 def test_mutate_lists_what_no_test_notices(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     kept = tmp_path / "tests"
     kept.mkdir()
-    for file in (ROOT / cli.POLICY_TESTS).glob("action.yaml"):
+    for file in (ROOT / POLICY_TESTS).glob("action.yaml"):
         (kept / file.name).write_text(file.read_text())
     result = run(capsys, "policy", "mutate", "action", "--tests", kept)
     assert result.code == 1

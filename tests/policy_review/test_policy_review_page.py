@@ -18,12 +18,14 @@ from engine.clock import DAY_MS
 from engine.errors import PolicyError, UsageError
 from engine.ledger import Ledger
 from engine.policy.difference import difference
-from engine.policy_review import diff_report, replay_report, review_page, review_text
+from engine.policy_review.diff import diff_report
 from engine.policy_review.needs import needs, requirements
 from engine.policy_review.page import md, page_text
 from engine.policy_review.plot import plot_svg
 from engine.policy_review.rehearsals import Course, period_of, recorded_under
-from engine.policy_review.review import InLoop
+from engine.policy_review.replay import replay_report
+from engine.policy_review.review import InLoop, review_page
+from engine.policy_review.text import review_text
 from engine.rehearsal.run import RehearsalRequest, rehearse
 from engine.reports.plain import plain
 from engine.revisions import revisions
@@ -32,7 +34,7 @@ from tests.policy_review.conftest import RULES, START_MS, make_repository, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.policy_review import Review
+    from engine.policy_review.review import Review
     from tests.policy_review.conftest import Repository
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,0 +1,1 @@
+"""Rooms of the command line: groups of commands that `cli.py` opens its door to."""
