@@ -6,7 +6,7 @@ Facts are called by their titles. Pure functions of the typed model; nothing her
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from engine.policy.difference_words import duration_words, printed
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.policy.model import Band, Condition, FactSpec, Operator, Policy, Rule, Span
 
 _ORDER: Mapping[Operator, str] = {">": "above", ">=": "at least", "<": "below", "<=": "at most", "=": "", "!=": "not"}
+_EQUALS: Mapping[Operator, str] = {"=": "equal to", "!=": "not equal to"}  # said of two facts
 _TIME: Mapping[Operator, str] = {**_ORDER, ">": "more than", "<": "less than"}
 _NUMBER: Mapping[Operator, str] = {**_ORDER, ">": "more than", "<": "fewer than", "=": "exactly"}
 _NONE_OR_SOME = {"= 0": "no", "> 0": "any"}
@@ -172,29 +173,30 @@ class _Speaker:
                 return self._joined(parts, "", "none of these holds")
             case Not(part):
                 return self.said(part)
+            case Compare(operator="!="):
+                text = condition.text.removeprefix("!=")
+                return self._leaf(replace(condition, operator="=", text=f"={text}" if text else ""), "")
         return self._leaf(condition, "not ")
 
     def _leaf(self, leaf: Condition, no: str) -> str:
-        match leaf:
-            case Compare():
-                return self._compared(leaf, no)
-            case Unknown(fact):
-                spec = self.facts[fact]
-                return f"{fact_words(spec)} {_verb(spec)} {'known' if no else 'unknown'}"
-            case BandIs("", colour):
-                return f"{self.any_band} is {no}{colour}"
-            case BandIs(fact, colour):
-                spec = self.facts[fact]
-                values = getattr(band_words(self.bands[fact], spec), colour)
-                return f"{fact_words(spec)} {_verb(spec)} {no}{colour} ({values or 'no value'})"
-        raise AssertionError(leaf)
+        if isinstance(leaf, Compare):
+            return self._compared(leaf, no)
+        if isinstance(leaf, Unknown):
+            spec = self.facts[leaf.fact]
+            return f"{fact_words(spec)} {_verb(spec)} {'known' if no else 'unknown'}"
+        assert isinstance(leaf, BandIs)
+        if not leaf.fact:
+            return f"{self.any_band} is {no}{leaf.colour}"
+        spec = self.facts[leaf.fact]
+        values = getattr(band_words(self.bands[leaf.fact], spec), leaf.colour)
+        return f"{fact_words(spec)} {_verb(spec)} {no}{leaf.colour} ({values or 'no value'})"
 
     def _compared(self, compare: Compare, no: str) -> str:
         spec = self.facts[compare.fact]
         if spec.difference is not None:
             left, right = self.facts[spec.difference.left], self.facts[spec.difference.right]
-            words = f"{no}{_ORDER[compare.operator]}".rstrip() or "equal to"
-            return f"{fact_words(left)} {_verb(left)} {words} {fact_words(right).rstrip(',')}"
+            words = _EQUALS.get(compare.operator) or _ORDER[compare.operator]
+            return f"{fact_words(left)} {_verb(left)} {no}{words} {fact_words(right).rstrip(',')}"
         if spec.unit in _COUNTED and not no and _is_many(spec):
             return _counted(compare, spec)
         return f"{fact_words(spec)} {_verb(spec)} {no}{threshold_words(compare, spec)}"

@@ -151,10 +151,8 @@ class _Writer:
         at = next(index for index, line in enumerate(lines) if not line.is_remark)
         above, first = [replace(line, indent=indent) for line in lines[:at]], lines[at]
         own = self._first(entry, indent, f"- {first.text}", is_broken=value.is_flow)
-        if not own.comment:
+        if not own.comment:  # then its first entry may have one; no two entries have that of one line
             own = replace(first, indent=indent, text=own.text)
-        elif first.comment:
-            above.append(_Line(indent, first.comment))
         return [*above, own, *lines[at + 1 :]]
 
     def _scalar(self, entry: Entry, indent: int, head: str) -> list[_Line]:

@@ -207,9 +207,8 @@ class _Attacher:
         """Note the other entries of a line for which its comment is read."""
         carriers = [first.path]
         for entry in began:
-            if entry is not first and self.labels.is_labelled(entry.path):
-                if self.labels.spoken_for(entry.path) in carriers:
-                    continue
+            is_read = entry is not first and self.labels.is_labelled(entry.path)
+            if is_read and self.labels.spoken_for(entry.path) not in carriers:
                 carriers.append(entry.path)
                 self.shared[entry.path] = comment.text
                 if entry.path[: len(first.path)] != first.path:

@@ -271,6 +271,8 @@ def test_every_key_of_the_loader_is_in_the_schema() -> None:
 def test_a_rule_of_the_loader_that_is_not_translated_is_not_forgotten() -> None:
     with pytest.raises(KeyError):
         value({"type": "string", "contains": "a"})
+    with pytest.raises(KeyError):
+        value({"type": "list", "items": [{"type": "string"}, {"type": "number"}]})
 
 
 def test_the_settings_of_an_editor_name_files_that_exist() -> None:

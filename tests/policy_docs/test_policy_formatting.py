@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from engine.documents import parse_document
 from engine.errors import PolicyError, StagegateError
+from engine.policy import formatting
 from engine.policy.formatting import format_file, format_text
 from engine.policy.yaml_layout import WIDTH
 
@@ -160,6 +162,82 @@ def test_ids_behind_the_closing_brace_of_a_rule_do_not_become_ids_of_the_rule() 
     assert parse_document(after.encode(), "a.yaml").comment(("rules", "r")) == ""
 
 
+LONG = ", ".join(["{drawdown: unknown}"] * 7)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (  # a comment that speaks of several rules speaks of each when they part
+            f"rules: {{a: {{when: {{any: [{LONG}]}}}}, b: {{outcome: STOP}}}}  # R1\n",
+            "rules:  # R1\n  a:  # R1\n    when:\n      any:\n"
+            + "        - {drawdown: unknown}\n" * 7
+            + "  b: {outcome: STOP}  # R1\n",
+        ),
+        (  # and one that does not speak of a rule is not put beside it
+            "rules: {a: {outcome: STOP},  # R1\n  b: {outcome: STOP}}\n",
+            "rules:  # R1\n  a: {outcome: STOP}  # R1\n  b: {outcome: STOP}\n",
+        ),
+        (
+            "rules:  # R1\n  {a: {outcome: STOP}}\n",
+            "rules:  # R1\n  a: {outcome: STOP}\n",
+        ),
+        (  # the ids of a promotion are those of all its conditions: they need not be repeated
+            f"stages:\n  1:\n    promote: {{to: 2, all: [{LONG}]}}  # R1\n",
+            "stages:\n  1:\n    promote:  # R1\n      to: 2\n      all:\n" + "        - {drawdown: unknown}\n" * 7,
+        ),
+        (
+            "stages:\n  1:\n    abort:\n      any:\n        - {\n          drawdown: unknown}  # R1\n",
+            "stages:\n  1:\n    abort:\n      any:\n        # R1\n        - drawdown: unknown\n",
+        ),
+        (
+            "stages:\n  1:\n    abort:\n      any:\n        - drawdown:\n            unknown  # R1\n    cap: 5 usd\n",
+            "stages:\n  1:\n    abort:\n      any:\n        - drawdown: unknown\n          # R1\n    cap: 5 usd\n",
+        ),
+        (
+            "stages:\n  1:\n    min_days:\n      14  # R1\n    cap: 5 usd\n",
+            "stages:\n  1:\n    min_days: 14\n    # R1\n    cap: 5 usd\n",
+        ),
+    ],
+    ids=["shared", "parted", "above-braces", "promotion", "brace-after-dash", "value-below-key", "value-below-days"],
+)
+def test_an_id_stays_with_what_it_is_read_for(before: str, after: str) -> None:
+    assert formatted(f"policy: a\n{before}") == f"policy: a\n{after}"
+
+
+def test_comments_before_an_entry_keep_their_order() -> None:
+    before = "policy: a\nrules:\n  a:\n    outcome: STOP\n# first\n    # second\neffects: {}\n"
+    assert formatted(before) == "policy: a\nrules:\n  a:\n    outcome: STOP\n# first\n# second\neffects: {}\n"
+
+
+def test_no_empty_line_opens_a_mapping() -> None:
+    assert formatted("\n\npolicy: a\nrules:\n\n  a: {}\n\n\n\n  b: {}\n\n") == "policy: a\nrules:\n  a: {}\n\n  b: {}\n"
+
+
+def test_values_that_would_not_fit_are_not_aligned() -> None:
+    text = f"policy: a\nbands:\n  {'n' * 50}: {{green: a}}\n  m: {{green: {'g' * 70}}}\n"
+    assert formatted(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("one\ntwo\n", "|\n  one\n  two"),
+        ("one\n\n  two", "|-\n  one\n\n    two"),
+        ("one\ntwo\n\n", '"one\\ntwo\\n\\n"'),
+        ("one\ntwo \nthree", '"one\\ntwo \\nthree"'),
+        (" one\ntwo", '" one\\ntwo"'),
+        ("bell\a", '"bell\\x07"'),
+        ("next\x85 line", '"next\\x85 line"'),
+        ("far\u2028", '"far\\u2028"'),
+        ("wide  " * 30 + "!", "wide  " * 30 + "!"),
+        ("word" * 40, "word" * 40),
+    ],
+)
+def test_texts_of_several_lines_and_odd_letters(text: str, spelled: str) -> None:
+    assert formatted(f"policy: a\ntext: {json.dumps(text)}\n") == f"policy: a\ntext: {spelled}\n"
+
+
 def test_line_ends_and_a_byte_order_mark_are_changes_too() -> None:
     text = b"policy: a\n"
     assert not format_text(text, "a.yaml").is_changed
@@ -167,6 +245,22 @@ def test_line_ends_and_a_byte_order_mark_are_changes_too() -> None:
         result = format_text(raw, "a.yaml")
         assert result.is_changed
         assert result.after == "policy: a\n"
+    mixed = b"policy: a  # b\r\r  # c\rtitle: d\r\n"
+    assert format_text(mixed, "a.yaml").after == "policy: a  # b\n\n# c\ntitle: d\n"
+
+
+def test_a_layout_that_says_something_else_never_reaches_a_file() -> None:
+    before = parse_document(b"policy: a\nrules:\n  r: {}  # R155\n", "a.yaml")
+    habits = formatting._habits(before)
+    formatting._check_meaning(before, "policy: a\nrules:\n  r: {}   # R155, the hard stop\n", habits)
+    for after in (
+        "policy: b\nrules:\n  r: {}  # R155\n",
+        "policy: a\nrules:\n  r: {}  # R156\n",
+        "policy: a\n",
+        "policy: [a\n",
+    ):
+        with pytest.raises(PolicyError, match="cannot be laid out safely"):
+            formatting._check_meaning(before, after, habits)
 
 
 def test_the_difference_is_shown() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.policy.bundle import Bundle, load_bundle
+from engine.policy.load import parse_policy
 from engine.policy.mutants import mutants
 from engine.reports.policy_reference import (
     Reference,
@@ -42,7 +43,7 @@ def page(reference: Reference) -> str:
 
 def test_the_reference_in_the_repository_is_current(page: str) -> None:
     stored = (ROOT / "docs" / "policy-reference.md").read_text(encoding="utf-8")
-    assert stored == page, "run `stagegate policy doc > docs/policy-reference.md`"
+    assert stored == page, "run `stagegate policy doc`"
 
 
 def test_the_same_bundle_gives_the_same_text_from_any_folder(
@@ -88,6 +89,21 @@ def test_every_single_change_of_a_decision_changes_the_reference(bundle: Bundle)
             assert policy_chapter(mutant.policy) != chapter, str(mutant)
             seen += 1
         assert seen > 0
+
+
+def test_a_policy_of_stages_alone_has_no_empty_tables(bundle: Bundle) -> None:
+    text = "policy: stages\ntitle: Two stages\nstages:\n  0: {cap: 0 usd, min_days: 1}\n"
+    policy = parse_policy(text.encode(), "policies/stages.yaml", bundle.vocabulary)
+    chapter = policy_chapter(policy)
+    assert [part.title for part in chapter.parts] == ["Stages"]
+    assert chapter.parts[0].table.rows == (("0", "", "$0", "1 day", "none", "none", "to 0"),)
+    assert chapter.texts == ()
+    assert policy_chapter(
+        parse_policy(f"# What for.\n#\n# And why.\n\n# no\n{text}".encode(), "a.yaml", bundle.vocabulary)
+    ).texts == (
+        "What for.",
+        "And why.",
+    )
 
 
 # ── HTML ──

@@ -154,6 +154,12 @@ def rule(text: str) -> tuple[str, Policy]:
             "STOP when none of these holds: the stage of the rollout is 3; “kill switch pulled” is yes",
         ),
         ('when: {not: {not: {stage: "= 3"}}}', "STOP when the stage of the rollout is 3"),
+        ('when: {not: {stage: "= 3"}}', "STOP when the stage of the rollout is not 3"),
+        ('when: {not: {stage: "!= 3"}}', "STOP when the stage of the rollout is 3"),
+        ('when: {not: {flattens: "> 3"}}', "STOP when the flattens in 30 days are not above 3"),
+        ('when: {drawdown: "!= lowest"}', "STOP when the current drawdown is not equal to the lowest drawdown"),
+        ('when: {not: {drawdown: "= lowest"}}', "STOP when the current drawdown is not equal to the lowest drawdown"),
+        ('when: {not: {drawdown: "> lowest"}}', "STOP when the current drawdown is not above the lowest drawdown"),
     ],
 )
 def test_a_rule_in_words(written: str, said: str) -> None:
@@ -252,22 +258,24 @@ def test_no_two_comparisons_read_the_same() -> None:
     bands = policy().bands
     assert len({condition_words(leaf, FACTS, bands) for leaf in LEAVES}) == len(LEAVES)
     assert len({condition_words(Not(leaf), FACTS, bands) for leaf in LEAVES}) == len(LEAVES)
+    assert not [words for leaf in LEAVES if "not not" in (words := condition_words(Not(leaf), FACTS, bands))]
+
+
+OPPOSITE: dict[Operator, Operator] = {"=": "!=", "!=": "="}
 
 
 def same(condition: Condition) -> Condition:
     """Return a condition in the one form that its words stand for: no double negation, `not =` is `!=`."""
-    match condition:
-        case Not(Not(part)):
-            return same(part)
-        case Not(Compare(fact, "=", steps)):
-            return Compare(fact, "!=", steps)
-        case Not(part):
-            return Not(same(part))
-        case All(parts):
-            return All(tuple(same(part) for part in parts))
-        case AnyOf(parts):
-            return AnyOf(tuple(same(part) for part in parts))
-    return condition
+    if isinstance(condition, All | AnyOf):
+        return type(condition)(tuple(same(part) for part in condition.parts))
+    if not isinstance(condition, Not):
+        return condition
+    part = condition.part
+    if isinstance(part, Not):
+        return same(part.part)
+    if isinstance(part, Compare) and part.operator in OPPOSITE:
+        return Compare(part.fact, OPPOSITE[part.operator], part.steps)
+    return Not(same(part))
 
 
 def test_a_threshold_without_its_text_is_told_from_its_steps() -> None:

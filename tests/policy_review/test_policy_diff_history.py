@@ -9,7 +9,9 @@ import pytest
 
 from engine.clock import DAY_MS, iso
 from engine.errors import LedgerError, UsageError
+from engine.ledger import Ledger
 from engine.policy_review.diff import diff_report
+from engine.policy_review.rehearsals import period_of
 from engine.policy_review.replay import replay_report
 from engine.policy_review.text import diff_text, policy_replay_text
 from engine.reports.plain import plain
@@ -120,6 +122,26 @@ def test_only_a_rehearsal_can_be_rehearsed_again(repository: Repository, ledger:
     del repository
     with pytest.raises(UsageError, match="a paper ledger cannot be rehearsed again"):
         replay_report(ledger, "main", rules=RULES, in_loop=True)
+
+
+def test_a_rehearsal_of_recorded_prices_is_found_again_in_its_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "rehearsed.db"
+    with Ledger.open(path, create=True) as ledger:
+        ledger.set_meta(
+            kind="rehearsal",
+            created_at_ms=START_MS,
+            source="prices",
+            from_ms=START_MS,
+            to_ms=START_MS + 10 * DAY_MS,
+            stage=2,
+            command="stagegate rehearse --data prices --klines=klines_composite --approve none",
+        )
+    found = period_of(path)
+    assert (found.data, found.klines, found.approve, found.stage, found.seed) == (
+        "prices", "klines_composite", "none", 2, None,
+    )  # fmt: skip
+    assert (found.from_ms, found.to_ms) == (START_MS, START_MS + 10 * DAY_MS)
+    assert found.title == "recorded prices of prices, 2024-03-01 to 2024-03-11, from stage 2, approvals: none"
 
 
 def test_a_bundle_without_an_action_policy_cannot_be_replayed(repository: Repository, ledger: Path) -> None:

@@ -19,9 +19,10 @@ from engine.policy.difference import difference
 from engine.policy.difference_firing import Side, compares, firing
 from engine.policy.facts import MISSING, OK, YOUNG, Fact, validated_all
 from engine.policy.interpreter import evaluate, outcome_of
+from engine.policy.load import parse_policy
 from engine.policy.mutants import mutants
 from engine.policy.variants import switched
-from tests.policy_review.conftest import ROOT, VOCABULARY, action
+from tests.policy_review.conftest import ACTION, ROOT, VOCABULARY, action, edited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +122,36 @@ def test_an_example_over_days_is_one(old: str, new: str) -> None:
             for values in product(*kinds)
         }
         assert expected in fired
+
+
+def test_a_fact_that_can_be_young_breaks_a_streak_that_missing_ones_only_hold() -> None:
+    """The two conditions have the same truth everywhere; only one of them reads the drawdown, which may be young."""
+    with_days = 'when: {sharpe_20d: "< 0"}\n    for: 3 days'
+    old = action('when: {sharpe_20d: "< 0"}\n    for: 2 of 4 days', with_days)
+    wider = '{any: [{sharpe_20d: "< 0"}, {all: [{sharpe_20d: "< 0"}, {drawdown: "> 1%"}]}]}'
+    new = action('when: {sharpe_20d: "< 0"}\n    for: 2 of 4 days', f"when: {wider}\n    for: 3 days")
+    found = difference(old, new)
+    assert [(one.rule, one.lean.word) for one in found.impacts["action"]] == [("sharpe_low", "softer")]
+    fired = []
+    for policy in (old, new):
+        history, at_ms = History(policy), FIRST_MS
+        for sharpe, drawdown in ((-1.0, 1.0), (-1.0, 1.0), (None, YOUNG), (-1.0, 1.0)):
+            at_ms += DAY_MS
+            facts = day_facts(at_ms, sharpe_20d=sharpe, drawdown=drawdown)
+            history.add(Day(at_ms, facts))
+        fired.append("sharpe_low" in evaluate(policy, history.at(facts, at_ms)))
+    assert fired == [True, False]
+
+
+def test_an_outcome_that_wins_over_a_promotion_is_harder() -> None:
+    order = ("[PAUSE, REDUCE, SCALE_UP, KEEP]", "[PAUSE, REDUCE, KEEP, SCALE_UP]")
+    texts = []
+    for threshold in ("> 5 minutes", "> 4 minutes"):
+        text = edited(edited(ACTION, *order), '"> 5 minutes"', f'"{threshold}"')
+        texts.append(edited(text, "    effects: {entries: blocked}\n", ""))
+    old, new = (parse_policy(text.encode(), "action.yaml", VOCABULARY) for text in texts)
+    assert difference(old, new).lean.word == "harder"  # KEEP where SCALE_UP was asked for
+    assert difference(new, old).lean.word == "softer"
 
 
 # ── whole policies: every single change of the small policy, and pairs of them ──
