@@ -135,13 +135,16 @@ class HistoryDifference:
         }
 
 
-def history_difference(old: Mapping[str, Policy], new: Mapping[str, Policy], path: Path) -> HistoryDifference:
+def history_difference(
+    old: Mapping[str, Policy], new: Mapping[str, Policy], path: Path, *, called: str = ""
+) -> HistoryDifference:
     """Return where two versions of policies decide differently over what a ledger recorded.
 
     Args:
         old: the policies before, by name.
         new: the policies after.
         path: the ledger.
+        called: what to call it; its path if empty.
 
     Raises:
         LedgerError: it cannot be read, or holds no complete day.
@@ -165,7 +168,7 @@ def history_difference(old: Mapping[str, Policy], new: Mapping[str, Policy], pat
         silent += [one.id for one in new[name].instances if one.id not in fired]
         unknown += [fact for fact in new[name].facts if not _ever_known(fact, days)]
     return HistoryDifference(
-        source=str(path),
+        source=called or str(path),
         kind=meta.get("kind", "ledger"),
         from_ms=snapshots[0].at_ms - DAY_MS,
         to_ms=snapshots[-1].at_ms,

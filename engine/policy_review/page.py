@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine.policy.coverage import LeafSeen, RuleSeen
 from engine.policy_review.care import survivor_text
 from engine.policy_review.plot import START_USD, sparkline
+from engine.policy_review.rehearsals import REFERENCE
 from engine.policy_review.text import days_text
 from engine.reports.numbers import count, day_text, number, percent, short_hash, usd
 from engine.reports.page import render
@@ -129,10 +130,9 @@ def _verdict(review: Review) -> str:
 
 
 def _history_title(history: HistoryDifference) -> str:
+    name = f"the {REFERENCE}" if history.source == REFERENCE else f"the history `{history.source}`"
     span = f"{day_text(history.from_ms)} to {day_text(history.to_ms - 1)}"
-    return (
-        f"`{history.source}` ({history.kind}, {span}, {count(history.days, 'day')}, facts {short_hash(history.sha256)})"
-    )
+    return f"{name} ({history.kind}, {span}, {count(history.days, 'day')}, facts {short_hash(history.sha256)})"
 
 
 def _history_table(stretches: Sequence[Stretch]) -> Table:
@@ -199,8 +199,7 @@ def _gaps(seen: Coverage) -> str:
 
 
 def _command(review: Review) -> str:
-    history = review.diff.history
-    return f"stagegate policy review {review.range}{f' --history {history.source}' if history else ''}"
+    return f"stagegate policy review {review.range}{f' --history {review.history}' if review.history else ''}"
 
 
 def _tests_by_policy(care: Care) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from strategies.bars import FloatArray, IntArray
 
 RISK, ACTION = "risk", "action"
+REFERENCE = "reference rehearsal"
 REHEARSAL, SYNTHETIC = "rehearsal", "synthetic"
 PERCENT = 100.0
 
@@ -137,8 +138,21 @@ def period_of(path: Path) -> Period:
     )
 
 
-def rehearsed(period: Period, bundle: Bundle, title: str, progress: Callable[[Progress], None]) -> Course:
+def rehearsed(
+    period: Period,
+    bundle: Bundle,
+    title: str,
+    progress: Callable[[Progress], None],
+    look: Callable[[Path], None] = lambda _: None,
+) -> Course:
     """Rehearse a period with a bundle's policies and configuration; nothing is left behind.
+
+    Args:
+        period: what is rehearsed.
+        bundle: policies and configuration.
+        title: whose they are.
+        progress: called with every hour.
+        look: called with the ledger while it is there.
 
     Raises:
         StagegateError: as `engine.rehearsal.run.rehearse`.
@@ -158,7 +172,9 @@ def rehearsed(period: Period, bundle: Bundle, title: str, progress: Callable[[Pr
             approve=period.approve,
             command=f"stagegate policy replay --in-loop --rules {bundle.path.name}",
         )
-        return course_of(rehearse(request, progress).ledger, title, bundle.policies[ACTION].outcomes, recorded=False)
+        ledger = rehearse(request, progress).ledger
+        look(ledger)
+        return course_of(ledger, title, bundle.policies[ACTION].outcomes, recorded=False)
 
 
 def course_of(path: Path, title: str, outcomes: tuple[str, ...], *, recorded: bool) -> Course:

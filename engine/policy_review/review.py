@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from engine.errors import Problem, UsageError
 from engine.ledger.rows import sha256_of
 from engine.policy_review.care import proof_of_care
 from engine.policy_review.diff import compared, difference_json
+from engine.policy_review.history import history_difference
 from engine.policy_review.needs import needs, requirements
 from engine.policy_review.plot import plot_svg
-from engine.policy_review.rehearsals import course_of, period_of, recorded_under, rehearsed
+from engine.policy_review.rehearsals import REFERENCE, REHEARSAL, course_of, period_of, recorded_under, rehearsed
 from engine.reports.archive import write_report
 from engine.revisions import revisions
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from engine.policy.difference import Difference
     from engine.policy_review.care import Care
     from engine.policy_review.diff import DiffReport
+    from engine.policy_review.history import HistoryDifference
     from engine.policy_review.needs import Needs
     from engine.policy_review.rehearsals import Course, Period
     from engine.rehearsal.loop import Progress
@@ -54,6 +56,7 @@ class Review:
 
     Attributes:
         range: as it was asked for.
+        history: the ledger that was given; None where the reference rehearsal stands in.
         bundle: the name of the new bundle.
         diff: what changed, and on which days of the history it would have mattered.
         in_loop: what the policies would have done to the equity; None where nothing that is rehearsed changed.
@@ -64,6 +67,7 @@ class Review:
     """
 
     range: str
+    history: Path | None
     bundle: str
     diff: DiffReport
     in_loop: InLoop | None
@@ -140,7 +144,7 @@ def review_page(
     Args:
         revision_range: ``BASE..HEAD``, ``BASE...HEAD`` (from where the two parted) or ``BASE`` (to the working tree).
         history: a ledger to replay both bundles over. A rehearsal's is gone through again with the new policies in
-            the loop; without one, or with a live ledger, the reference rehearsal is (``policy_review.yaml``).
+            the loop; with a live ledger, or None, the reference rehearsal is (``policy_review.yaml``).
         out: the Markdown file.
         rules: the bundle.
         progress: called with every hour of the rehearsals.
@@ -156,9 +160,11 @@ def review_page(
         asked = requirements(old, new)
         diff = compared(old, new, history)
         care = proof_of_care(new)
-        in_loop = _in_loop(old, new, diff, history, asked.reference, progress)
+        in_loop, days = _in_loop(old, new, diff, history, asked.reference, progress)
+        diff = replace(diff, history=days)
         review = Review(
             range=revision_range,
+            history=history,
             bundle=new.bundle.name,
             diff=diff,
             in_loop=in_loop,
@@ -187,16 +193,24 @@ def _in_loop(
     history: Path | None,
     reference: Period | None,
     progress: Callable[[Progress], None],
-) -> InLoop | None:
-    """Rehearse both bundles where something changed that a rehearsal would feel."""
+) -> tuple[InLoop | None, HistoryDifference | None]:
+    """Rehearse both bundles where something changed that a rehearsal would feel; return that, and the days that differ.
+
+    Where no history was given, the days are those of the reference rehearsal under the old bundle.
+    """
     felt = [change for change in diff.difference.meaning if change.policy in {"", *IN_LOOP}]
-    again = history is not None and diff.history is not None and diff.history.kind == "rehearsal"
+    again = history is not None and diff.history is not None and diff.history.kind == REHEARSAL
     period = period_of(history) if history is not None and again else reference
     if not felt or period is None:
-        return None
-    outcomes = old.bundle.policies[IN_LOOP[0]].outcomes
+        return None, diff.history
+    days = [] if diff.history is None else [diff.history]
+
+    def look(ledger: Path) -> None:
+        if not days:
+            days.append(history_difference(old.bundle.policies, new.bundle.policies, ledger, called=REFERENCE))
+
     if history is not None and again and recorded_under(history, old.bundle):
-        before = course_of(history, old.title, outcomes, recorded=True)
+        before = course_of(history, old.title, old.bundle.policies[IN_LOOP[0]].outcomes, recorded=True)
     else:
-        before = rehearsed(period, old.bundle, old.title, progress)
-    return InLoop(period, before, rehearsed(period, new.bundle, new.title, progress))
+        before = rehearsed(period, old.bundle, old.title, progress, look)
+    return InLoop(period, before, rehearsed(period, new.bundle, new.title, progress)), days[0]

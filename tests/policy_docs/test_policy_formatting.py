@@ -205,6 +205,12 @@ def test_an_id_stays_with_what_it_is_read_for(before: str, after: str) -> None:
     assert formatted(f"policy: a\n{before}") == f"policy: a\n{after}"
 
 
+def test_an_id_beside_a_whole_file_in_braces_stays_with_its_rules() -> None:
+    before = "{policy: a, rules: {b: {outcome: STOP}}}  # R1\n"
+    column = before.index("#")
+    assert formatted(before) == f"{'policy: a':<{column}}# R1\nrules:\n  b: {{outcome: STOP}}  # R1\n"
+
+
 def test_comments_before_an_entry_keep_their_order() -> None:
     before = "policy: a\nrules:\n  a:\n    outcome: STOP\n# first\n    # second\neffects: {}\n"
     assert formatted(before) == "policy: a\nrules:\n  a:\n    outcome: STOP\n# first\n# second\neffects: {}\n"

@@ -154,6 +154,7 @@ def rule(text: str) -> tuple[str, Policy]:
             "STOP when none of these holds: the stage of the rollout is 3; “kill switch pulled” is yes",
         ),
         ('when: {not: {not: {stage: "= 3"}}}', "STOP when the stage of the rollout is 3"),
+        ('when: {all: [{stage: "= 3"}]}', "STOP when the stage of the rollout is 3"),
         ('when: {not: {stage: "= 3"}}', "STOP when the stage of the rollout is not 3"),
         ('when: {not: {stage: "!= 3"}}', "STOP when the stage of the rollout is 3"),
         ('when: {not: {flattens: "> 3"}}', "STOP when the flattens in 30 days are not above 3"),

@@ -29,7 +29,7 @@ from engine.policy_review.text import review_text
 from engine.rehearsal.run import RehearsalRequest, rehearse
 from engine.reports.plain import plain
 from engine.revisions import revisions
-from tests.policy_review.conftest import RULES, START_MS, make_repository, write_history
+from tests.policy_review.conftest import ACTION, RULES, START_MS, make_repository, write_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,6 +184,22 @@ def test_the_loop_is_a_rehearsal_under_each_bundle(review: Review, tmp_path: Pat
     assert report.in_loop.sha256 == review.in_loop.old.sha256
 
 
+def test_without_a_history_the_days_are_those_of_the_reference_rehearsal(repository: Repository) -> None:
+    # KEEP with an unknown equity was REDUCE; now every day is: its age is known to be less than an hour
+    change = ("action.yaml", '{any: [{equity_age: "> $patience"}, {equity_age: unknown}]}', '{equity_age: "< 1 hours"}')
+    found = reviewed(repository, change, ("action.yaml", *UNUSED))
+    history = found.diff.history
+    assert found.in_loop is not None
+    assert history is not None
+    assert (history.source, history.kind, history.days) == ("reference rehearsal", "rehearsal", 3)
+    assert history.counts == {"KEEP → REDUCE": 3}
+    assert history.sha256 == found.in_loop.old.sha256
+    page = found.page.read_text()
+    assert "### On the reference rehearsal (rehearsal, 2024-01-01 to 2024-01-03, 3 days" in page
+    assert "| 2024-01-01 to 2024-01-03 | 3 | action | KEEP → REDUCE | harder |" in page
+    assert page.rstrip().endswith("`stagegate policy review main..change`")
+
+
 # ── what a change needs: most are changes of the guard, which no rehearsal runs ──
 
 
@@ -194,6 +210,7 @@ def reviewed(repository: Repository, *edits: tuple[str, str, str]) -> Review:
     return review_page("main..change", None, Path("review.md"), rules=RULES)
 
 
+UNUSED = (ACTION[ACTION.index("parameters:") : ACTION.index("bands:")], "")  # the parameter, once nothing reads it
 TEST = ("tests/guard.yaml", '"15% 15.0001%"')
 
 
