@@ -144,7 +144,7 @@ def after_verdict(
     blocked = not trusted or any(instance.effects.entries_blocked for instance in fired_instances)
     effects = policy.effects[outcome]
     if effects.until == RESTART:
-        return _paused(posture, outcome, effects, now_ms)
+        return paused(posture, outcome, effects, now_ms)
     if posture.paused_since_ms is not None:
         return Step(posture)
     step = _episodes(posture, policy, fired_instances, now_ms)
@@ -155,7 +155,15 @@ def after_verdict(
     return _with(step, entries_allowed=not (blocked or effects.entries_blocked))
 
 
-def _paused(posture: Posture, outcome: str, effects: Effects, now_ms: int) -> Step:
+def paused(posture: Posture, outcome: str, effects: Effects, now_ms: int) -> Step:
+    """Return the posture once the book is closed until a signed restart.
+
+    Args:
+        posture: before; one that is paused already stays as it is.
+        outcome: whose effects these are, of the action policy or of the risk guard.
+        effects: they say how many must sign the restart.
+        now_ms: the time of the decision.
+    """
     if posture.paused_since_ms is not None:
         return Step(posture)
     request = Request(RESTART, outcome, now_ms, effects.approvals)

@@ -1,0 +1,1 @@
+"""What people do with a running desk: approvals, incidents, stages, launch, reviews."""

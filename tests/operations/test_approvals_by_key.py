@@ -1,0 +1,159 @@
+"""Approvals are OpenSSH signatures over what is approved: made here with real keys by the real ssh-keygen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.bounds import Request
+from engine.clock import DAY_MS, HOUR_MS, parse_time
+from engine.errors import UsageError
+from engine.ledger import Ledger
+from engine.ledger.rows import Event
+from engine.operations.approvals import (
+    APPROVED,
+    USED,
+    ApprovalRequest,
+    SignedApprovals,
+    approve,
+    ask,
+    find,
+    tallies,
+)
+from engine.operations.signatures import SignatureError, sign, verified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW_MS = parse_time("2026-03-01T12:00:00Z")
+HASHES = {"bundle": "b" * 64, "config": "c" * 64}
+RESTART = ApprovalRequest("restart", "PAUSE", 2, "carol", NOW_MS, NOW_MS + 7 * DAY_MS, "V1", 3, 10_000.0, HASHES)
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keys of four people, and the file that says whose they are; mallory is nobody's, dave's ended in 2025."""
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("alice", "bob", "carol", "dave", "mallory"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    lines = [f"{name} {(folder / f'{name}.pub').read_text()}" for name in ("alice", "bob", "carol")]
+    lines.append(f'dave valid-before="20250101" {(folder / "dave.pub").read_text()}')
+    lines.append(f"alice.too {(folder / 'alice.pub').read_text()}")
+    (folder / "allowed_signers").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def signers(keys: Path) -> Path:
+    return keys / "allowed_signers"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path / "ledger.db", create=True) as opened:
+        yield opened
+
+
+def test_R181_two_different_people_grant_a_restart_and_one_does_not(ledger: Ledger, keys: Path, signers: Path) -> None:
+    identity = ask(ledger, RESTART)
+    assert ask(ledger, RESTART) == identity
+    first = approve(ledger, identity, keys / "alice", signers, NOW_MS + 1)
+    assert (first.state, [signer.name for signer in first.signers]) == ("waiting", ["alice"])
+    second = approve(ledger, identity[:12], keys / "bob", signers, NOW_MS + 2)
+    assert (second.state, [signer.name for signer in second.signers]) == ("granted", ["alice", "bob"])
+    assert second.signers[0].fingerprint.startswith("SHA256:")
+
+
+def test_R181_one_person_twice_is_one(ledger: Ledger, keys: Path, signers: Path) -> None:
+    identity = ask(ledger, RESTART)
+    approve(ledger, identity, keys / "alice", signers, NOW_MS + 1)
+    with pytest.raises(UsageError, match="alice has signed already"):
+        approve(ledger, identity, keys / "alice", signers, NOW_MS + 2)
+    # the same key under a second name
+    signature = sign(RESTART.document.encode(), keys / "alice")
+    ledger.append(Event("again", NOW_MS + 3, APPROVED, identity, json.dumps({"signature": signature})))
+    assert len(find(ledger, identity, signers, NOW_MS + 4).signers) == 1
+
+
+def test_R181_who_asks_does_not_sign(ledger: Ledger, keys: Path, signers: Path) -> None:
+    identity = ask(ledger, RESTART)
+    with pytest.raises(UsageError, match="carol asked for it"):
+        approve(ledger, identity, keys / "carol", signers, NOW_MS + 1)
+    assert find(ledger, identity, signers, NOW_MS + 2).signers == ()
+
+
+def test_A69_a_key_that_is_not_listed_or_not_valid_any_more_signs_nothing(
+    ledger: Ledger, keys: Path, signers: Path
+) -> None:
+    identity = ask(ledger, RESTART)
+    with pytest.raises(SignatureError, match="nobody listed made this signature"):
+        approve(ledger, identity, keys / "mallory", signers, NOW_MS + 1)
+    with pytest.raises(SignatureError):
+        approve(ledger, identity, keys / "dave", signers, NOW_MS + 1)
+    assert ledger.events(APPROVED) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"amount_usd": 15_000.0}, {"stage": 2}, {"hashes": {**HASHES, "config": "d" * 64}}, {"decision_id": "V2"}],
+)
+def test_A69_a_signature_of_an_altered_or_another_request_is_refused(
+    ledger: Ledger, keys: Path, signers: Path, change: dict[str, object]
+) -> None:
+    other = dataclasses.replace(RESTART, **change)  # type: ignore[arg-type]
+    signature = sign(other.document.encode(), keys / "alice")
+    with pytest.raises(SignatureError, match="not of this document"):
+        verified(RESTART.document.encode(), signature, signers, NOW_MS)
+    identity = ask(ledger, RESTART)
+    ledger.append(Event("replayed", NOW_MS + 1, APPROVED, identity, json.dumps({"signature": signature})))
+    tally = find(ledger, identity, signers, NOW_MS + 2)
+    assert tally.signers == ()
+    assert [refused.why for refused in tally.refused] == ["the signature is not of this document"]
+
+
+@pytest.mark.parametrize(("after_ms", "state"), [(7 * DAY_MS - 1, "granted"), (7 * DAY_MS, "expired")])
+def test_A69_a_request_ends_at_its_expiry(ledger: Ledger, keys: Path, signers: Path, after_ms: int, state: str) -> None:
+    identity = ask(ledger, RESTART)
+    for name in ("alice", "bob"):
+        approve(ledger, identity, keys / name, signers, NOW_MS + 1)
+    assert find(ledger, identity, signers, NOW_MS + after_ms).state == state
+
+
+def test_A69_nobody_signs_what_is_over(ledger: Ledger, keys: Path, signers: Path) -> None:
+    identity = ask(ledger, RESTART)
+    with pytest.raises(UsageError, match="it is expired since 2026-03-08T12:00:00Z"):
+        approve(ledger, identity, keys / "alice", signers, NOW_MS + 7 * DAY_MS)
+    ledger.append(Event("used", NOW_MS + 5, USED, "restart", json.dumps({"request_id": identity})))
+    with pytest.raises(UsageError, match="it is used since"):
+        approve(ledger, identity, keys / "alice", signers, NOW_MS + 6)
+
+
+def test_the_governor_gets_only_what_is_signed_and_waits_for_exactly_this(
+    ledger: Ledger, keys: Path, signers: Path
+) -> None:
+    approvals = SignedApprovals(ledger, signers, HASHES, 7 * DAY_MS)
+    waiting = Request("scale_up", "SCALE_UP", NOW_MS, 2)
+    asked = approvals.ask(waiting, decision_id="V7", stage=3, amount_usd=22_500.0)
+    assert approvals.given([], NOW_MS) == ()
+    for name in ("alice", "carol"):
+        assert approvals.given([waiting], NOW_MS + HOUR_MS) == ()
+        approve(ledger, asked.request_id, keys / name, signers, NOW_MS + HOUR_MS)
+    assert approvals.given([waiting], NOW_MS + HOUR_MS) == (waiting,)
+    assert approvals.given([dataclasses.replace(waiting, at_ms=NOW_MS + 1)], NOW_MS + HOUR_MS) == ()
+    assert tallies(ledger, signers, NOW_MS)[0].to_json()["state"] == "granted"
+
+
+def test_without_keys_or_signers_it_says_what_to_do(ledger: Ledger, keys: Path, tmp_path: Path) -> None:
+    identity = ask(ledger, RESTART)
+    with pytest.raises(UsageError, match="there is no such key"):
+        approve(ledger, identity, tmp_path / "none", keys / "allowed_signers", NOW_MS)
+    with pytest.raises(UsageError, match="there is no file of allowed signers"):
+        approve(ledger, identity, keys / "alice", tmp_path / "none", NOW_MS)
+    with pytest.raises(UsageError, match="no request begins with `A1999`"):
+        approve(ledger, "A1999", keys / "alice", keys / "allowed_signers", NOW_MS)
