@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.documents import Document, Key
 
 MAX_SHOWN = 40
+SECRET_BLOCKS = ("notification", "routes")  # a value that was pasted here by mistake is never shown
 NEAR = 0.7  # difflib's ratio: a slip of the finger, not another word
 
 
@@ -144,7 +145,7 @@ def _mistake(error: Any, schema: dict[str, Rules], at: Key, owner: str) -> Mista
             f"add `{full[-1]}:` {parent}",
             at_key=True,
         )
-    hide = full[:1] == ("notification",)
+    hide = bool(full) and full[0] in SECRET_BLOCKS
     found = f"`{dotted(full)}` must be {expected}, found {shown(error.value, hide=hide)}"
     return Mistake(full, code, found, _help(code, error))
 
