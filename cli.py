@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from engine.commands import approvals
 from engine.commands.policy import policy_app
 from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output, show
 from engine.errors import Problem, StagegateError, UsageError
@@ -36,6 +37,9 @@ verdict_app = typer.Typer(rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(policy_app, name="policy")
 app.add_typer(verdict_app, name="verdict")
+app.add_typer(approvals.audit_app, name="audit")
+app.command()(approvals.approvals)
+app.command()(approvals.approve)
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="The frozen configuration.")]
 DbOption = Annotated[Path, typer.Option("--db", help="The market store.")]

@@ -7,12 +7,12 @@ a verdict at `to_ms` has not seen it. A bound that is None is open.
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.ledger.faults import in_words
+from engine.ledger.order_queries import OrderQueries
+from engine.ledger.reading import RowT, bounds, upper
 from engine.ledger.rows import (
     CashFlow,
     Event,
@@ -21,7 +21,6 @@ from engine.ledger.rows import (
     FundingPayment,
     Mark,
     Marks,
-    Row,
     SleeveMark,
     SleeveMarks,
     StoredDocument,
@@ -30,23 +29,13 @@ from engine.ledger.rows import (
 from engine.ledger.tables import TABLES
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
-    from pathlib import Path
 
     from strategies.bars import FloatArray, IntArray
 
-RowT = TypeVar("RowT", bound=Row)
 
-_ALWAYS = sys.maxsize  # SQLite's largest integer
-_NEVER = -sys.maxsize - 1
-
-
-class LedgerReader:
+class LedgerReader(OrderQueries):
     """The reading half of a ledger; every method raises LedgerError where the file cannot be read."""
-
-    path: Path
-    _connection: sqlite3.Connection
 
     def meta(self) -> dict[str, str]:
         """Return what is known of the ledger itself: kind, created_at_ms, seed, source, stage and the like."""
@@ -57,7 +46,7 @@ class LedgerReader:
         rows = self._rows(
             "SELECT at_ms, equity_usd, nav, units, exposure, cap_usd, gross_usd, estimated_marks FROM marks "
             "WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY at_ms",
-            (account, *_bounds(from_ms, to_ms)),
+            (account, *bounds(from_ms, to_ms)),
         )
         at_ms, equity, nav, units, exposure, cap, gross, estimated = zip(*rows, strict=True) if rows else [()] * 8
         return Marks(
@@ -73,7 +62,7 @@ class LedgerReader:
 
     def last_mark(self, account: str, at_ms: int | None = None) -> Mark | None:
         """Return the latest mark at or before `at_ms` (of all: None); None where there is none."""
-        found = self._read(Mark, "account = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1", (account, _upper(at_ms)))
+        found = self._read(Mark, "account = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1", (account, upper(at_ms)))
         return found[0] if found else None
 
     def symbols(self, account: str) -> tuple[str, ...]:
@@ -88,7 +77,7 @@ class LedgerReader:
         rows = self._rows(
             "SELECT symbol, at_ms, qty, mark_price, pnl_usd, position FROM sleeve_marks "
             "WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY at_ms",
-            (account, *_bounds(from_ms, to_ms)),
+            (account, *bounds(from_ms, to_ms)),
         )
         by_symbol: dict[str, list[tuple[Any, ...]]] = {}
         for symbol, *values in rows:
@@ -99,7 +88,7 @@ class LedgerReader:
         """Return every symbol's mark of the latest instant at or before `at_ms`, sorted by symbol."""
         latest = "SELECT max(at_ms) FROM sleeve_marks WHERE account = ?1 AND at_ms <= ?2"
         where = f"account = ?1 AND at_ms = ({latest}) ORDER BY symbol"
-        return self._read(SleeveMark, where, (account, _upper(at_ms)))
+        return self._read(SleeveMark, where, (account, upper(at_ms)))
 
     def fills(self, account: str, from_ms: int | None = None, to_ms: int | None = None) -> tuple[Fill, ...]:
         """Return the account's fills in ``[from_ms, to_ms)``, oldest first, then as appended."""
@@ -115,13 +104,13 @@ class LedgerReader:
 
     def facts_at(self, at_ms: int | None = None) -> FactsSnapshot | None:
         """Return the latest snapshot of facts at or before `at_ms`; None where there is none."""
-        found = self._read(FactsSnapshot, "at_ms <= ? ORDER BY at_ms DESC LIMIT 1", (_upper(at_ms),))
+        found = self._read(FactsSnapshot, "at_ms <= ? ORDER BY at_ms DESC LIMIT 1", (upper(at_ms),))
         return found[0] if found else None
 
     def day_closes(self, days: int, at_ms: int | None = None) -> tuple[FactsSnapshot, ...]:
         """Return the last `days` day-close snapshots at or before `at_ms`, oldest first; a missing day is absent."""
         where = "day_close = 1 AND at_ms <= ? ORDER BY at_ms DESC LIMIT ?"
-        return self._read(FactsSnapshot, where, (_upper(at_ms), days))[::-1]
+        return self._read(FactsSnapshot, where, (upper(at_ms), days))[::-1]
 
     def verdict(self, verdict_id: str) -> VerdictRecord | None:
         """Return the verdict with this id; None where there is none."""
@@ -139,7 +128,7 @@ class LedgerReader:
         """Return the log of verdicts in ``[from_ms, to_ms]``, oldest first; with `last`, only the latest so many."""
         where = "at_ms BETWEEN ? AND ? AND (?3 IS NULL OR policy = ?3) ORDER BY at_ms DESC, rowid DESC LIMIT ?4"
         limit = -1 if last is None else last
-        return self._read(VerdictRecord, where, (*_bounds(from_ms, to_ms), policy, limit))[::-1]
+        return self._read(VerdictRecord, where, (*bounds(from_ms, to_ms), policy, limit))[::-1]
 
     def latest_verdict(self, at_ms: int | None = None, *, policy: str | None = None) -> VerdictRecord | None:
         """Return the last verdict at or before `at_ms`; None where there is none."""
@@ -156,7 +145,7 @@ class LedgerReader:
     ) -> tuple[Event, ...]:
         """Return events of this kind (None: of any) in ``[from_ms, to_ms]``, oldest first, then as appended."""
         where = "at_ms BETWEEN ?1 AND ?2 AND (?3 IS NULL OR kind = ?3) ORDER BY at_ms, rowid"
-        return self._read(Event, where, (*_bounds(from_ms, to_ms), kind))
+        return self._read(Event, where, (*bounds(from_ms, to_ms), kind))
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of every table of data."""
@@ -165,24 +154,7 @@ class LedgerReader:
 
     def _happened(self, kind: type[RowT], account: str, from_ms: int | None, to_ms: int | None) -> tuple[RowT, ...]:
         where = "account = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms, rowid"
-        return self._read(kind, where, (account, *_bounds(from_ms, to_ms)))
-
-    def _read(self, kind: type[RowT], where: str, parameters: Sequence[Any]) -> tuple[RowT, ...]:
-        table = TABLES[kind]
-        sql = f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {where}"  # noqa: S608 - own names only
-        return tuple(table.from_sql(row) for row in self._rows(sql, parameters))
-
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with in_words(self.path):
-            return self._connection.execute(sql, parameters).fetchall()
-
-
-def _upper(at_ms: int | None) -> int:
-    return _ALWAYS if at_ms is None else int(at_ms)
-
-
-def _bounds(from_ms: int | None, to_ms: int | None) -> tuple[int, int]:
-    return _NEVER if from_ms is None else int(from_ms), _upper(to_ms)
+        return self._read(kind, where, (account, *bounds(from_ms, to_ms)))
 
 
 def _ints(values: Sequence[int]) -> IntArray:

@@ -148,7 +148,94 @@ class Event:
     document: str = "{}"
 
 
-Row = Mark | SleeveMark | Fill | FundingPayment | CashFlow | FactsSnapshot | VerdictRecord | StoredDocument | Event
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """One intended change of one symbol at one bar, or one protective stop; its fills carry its `parent_id`.
+
+    Attributes:
+        bar_ms: the open of the bar it is to fill in.
+        qty: base asset, > 0; `side` +1 or -1.
+        target_usd: signed, what is to be held afterwards.
+        ref_price: USDT, what its slippage is measured against; `ref_kind` is bar_open, stop or mark (A37).
+        verdict_id: of the verdict whose bounds it obeys; None where none was involved.
+    """
+
+    parent_id: str
+    account: str
+    at_ms: int
+    bar_ms: int
+    symbol: str
+    side: int
+    qty: float
+    target_usd: float
+    ref_price: float
+    ref_kind: str
+    reason: str
+    verdict_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One order as it was about to be sent, written before it left.
+
+    Attributes:
+        kind: MARKET, LIMIT or STOP_MARKET.
+        price: USDT, of a limit order; of a stop its trigger; None of a market order.
+        attempt: number within its parent, from 0.
+        algo: whether it went to the venue's conditional orders.
+    """
+
+    client_id: str
+    parent_id: str
+    at_ms: int
+    symbol: str
+    kind: str
+    side: int
+    qty: float
+    price: float | None
+    reduce_only: bool
+    attempt: int
+    algo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate:
+    """One thing that became known of an order; one heard twice is one row.
+
+    Attributes:
+        status: the venue's, or UNKNOWN, ABSENT (proved: it never came to be) or NOT_SENT.
+        filled_qty: base asset, so far.
+        avg_price: USDT; None while unknown.
+        venue_id: of the order; empty while unknown.
+        ended: whether nothing more can fill.
+        detail: the venue's code and wording of a refusal, else empty.
+    """
+
+    update_id: str
+    client_id: str
+    at_ms: int
+    status: str
+    filled_qty: float
+    avg_price: float | None
+    venue_id: str
+    ended: bool
+    detail: str = ""
+
+
+Row = (
+    Mark
+    | SleeveMark
+    | Fill
+    | FundingPayment
+    | CashFlow
+    | FactsSnapshot
+    | VerdictRecord
+    | StoredDocument
+    | Event
+    | Parent
+    | Intent
+    | OrderUpdate
+)
 
 
 @dataclass(frozen=True)

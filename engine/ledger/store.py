@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.errors import LedgerError, Problem
-from engine.ledger import opening, schema
+from engine.ledger import chain, opening, schema
 from engine.ledger.checking import problems_of
 from engine.ledger.faults import in_words
 from engine.ledger.queries import LedgerReader
@@ -137,8 +137,11 @@ class Ledger(LedgerReader):
             if not groups or groups[-1][0] is not type(row):
                 groups.append((type(row), []))
             groups[-1][1].append(TABLES[type(row)].values(row))
-        with self.transaction():
-            return sum(self._insert(TABLES[kind], values) for kind, values in groups)
+        with in_words(self.path), self.transaction():
+            count = sum(self._insert(TABLES[kind], values) for kind, values in groups)
+            if any(TABLES[kind].name in chain.CHAINED for kind, _ in groups):
+                chain.extend(self._connection)
+            return count
 
     def append_marks(self, account: str, marks: Marks) -> int:
         """Append columns of marks as `append` does rows; return how many were new."""
@@ -190,12 +193,22 @@ class Ledger(LedgerReader):
         """Check the file's structure, that tables and guards are as this version makes them, and every stored hash.
 
         Raises:
-            LedgerError: corrupt, schema-altered, hash; everything found travels together. Or as `in_words`.
+            LedgerError: corrupt, schema-altered, hash, audit; everything found travels together. Or as `in_words`.
         """
         with in_words(self.path):
             problems = list(problems_of(self._connection, str(self.path), self._migrations))
+            problems += chain.problems_of(self._connection, str(self.path))
         if problems:
             raise LedgerError(problems)
+
+    def audit_head(self) -> chain.Head:
+        """Return the last link of the audit trail.
+
+        Raises:
+            LedgerError: as `in_words`.
+        """
+        with in_words(self.path):
+            return chain.head(self._connection)
 
     def _insert(self, table: Table, rows: list[tuple[Any, ...]]) -> int:
         with in_words(self.path), self.transaction():

@@ -14,7 +14,10 @@ from engine.ledger.rows import (
     FactsSnapshot,
     Fill,
     FundingPayment,
+    Intent,
     Mark,
+    OrderUpdate,
+    Parent,
     Row,
     SleeveMark,
     StoredDocument,
@@ -31,7 +34,8 @@ class Table:
 
     Attributes:
         identity: the columns that must agree when a key comes again; of a document only the text, because the same
-            policy may be read under two names.
+            policy may be read under two names; of an order's update not its time and wording, because a stream and a
+            query tell the same thing differently.
         to_sql: one conversion a column; NumPy's scalars become Python's, a NaN in a nullable column becomes None.
         flags: positions of the columns that are true or false.
     """
@@ -55,12 +59,17 @@ class Table:
         return self.row(*values)
 
 
+def _text_or_none(value: str | None) -> str | None:
+    return None if value is None else str(value)
+
+
 def _real_or_none(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
 _TO_SQL: dict[str, Callable[[Any], Any]] = {
     "str": str,
+    "str | None": _text_or_none,
     "int": operator.index,
     "bool": int,
     "float": float,
@@ -88,5 +97,8 @@ TABLES: dict[type[Any], Table] = {
         _table("facts", FactsSnapshot, "at_ms"),
         _table("verdicts", VerdictRecord, "verdict_id"),
         _table("events", Event, "event_id"),
+        _table("parents", Parent, "parent_id"),
+        _table("intents", Intent, "client_id"),
+        _table("order_updates", OrderUpdate, "update_id", identity=("client_id", "status", "filled_qty")),
     )
 }

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARK = Mark("risk", 1, 100.0, 1.0, 100.0, 1.0, 100.0, 0.0)
-NEXT = Migration(2, "0002_next", "CREATE TABLE later (x TEXT NOT NULL) STRICT; INSERT INTO later VALUES ('a;b');")
-BROKEN = Migration(2, "0002_broken", "CREATE TABLE later (x TEXT) STRICT; INSERT INTO nowhere VALUES (1);")
+NOW = len(shipped_migrations())
+NEXT = Migration(NOW + 1, "9999_next", "CREATE TABLE later (x TEXT NOT NULL) STRICT; INSERT INTO later VALUES ('a;b');")
+BROKEN = Migration(NOW + 1, "9999_broken", "CREATE TABLE later (x TEXT) STRICT; INSERT INTO nowhere VALUES (1);")
 
 
 @pytest.fixture
@@ -179,10 +180,10 @@ def test_an_older_schema_is_migrated_by_a_writer_after_a_copy_beside_it(path: Pa
     steps = (*shipped_migrations(), NEXT)
     with Ledger.open(path, migrations=steps) as ledger:
         assert ledger._rows("SELECT x FROM later") == [("a;b",)]
-        assert ledger._rows("SELECT number, name FROM migrations") == [(1, "0001_initial"), (2, "0002_next")]
+        assert ledger._rows("SELECT number, name FROM migrations") == [*((step.number, step.name) for step in steps)]
         assert ledger.last_mark("risk") == MARK
         ledger.verify()
-    copy = path.with_name("ledger.db.schema-1.backup")
+    copy = path.with_name(f"ledger.db.schema-{NOW}.backup")
     with Ledger.open(copy, read_only=True) as before:
         assert before.last_mark("risk") == MARK
         before.verify()
@@ -191,10 +192,20 @@ def test_an_older_schema_is_migrated_by_a_writer_after_a_copy_beside_it(path: Pa
     assert sorted(file.name for file in path.parent.iterdir()) == ["ledger.db", copy.name]
 
 
+def test_a_ledger_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
+    where = tmp_path / "old.db"
+    with Ledger.open(where, create=True, migrations=shipped_migrations()[:1]) as ledger:
+        ledger.append(MARK)
+    with Ledger.open(where) as ledger:
+        ledger.verify()
+        assert ledger.last_mark("risk") == MARK
+        assert ledger.parents("risk") == ()
+
+
 def test_an_older_schema_is_refused_to_a_reader(path: Path) -> None:
     before = path.read_bytes()
     code, problem, help_ = refusal(lambda: Ledger.open(path, read_only=True, migrations=(*shipped_migrations(), NEXT)))
-    assert (code, problem) == ("schema-older", "its schema is number 1, this version reads 2")
+    assert (code, problem) == ("schema-older", f"its schema is number {NOW}, this version reads {NOW + 1}")
     assert "copy beside" in help_
     assert path.read_bytes() == before
     assert len(list(path.parent.iterdir())) == 1
@@ -206,7 +217,7 @@ def test_a_newer_schema_is_refused_to_everyone(path: Path, read_only: bool) -> N
         pass
     before = path.read_bytes()
     code, problem, _ = refusal(lambda: Ledger.open(path, read_only=read_only, create=not read_only))
-    assert (code, problem) == ("schema-newer", "its schema is number 2, this version knows up to 1")
+    assert (code, problem) == ("schema-newer", f"its schema is number {NOW + 1}, this version knows up to {NOW}")
     assert path.read_bytes() == before
 
 

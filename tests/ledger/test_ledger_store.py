@@ -21,9 +21,12 @@ from engine.ledger import (
     FactsSnapshot,
     Fill,
     FundingPayment,
+    Intent,
     Ledger,
     Mark,
     Marks,
+    OrderUpdate,
+    Parent,
     SleeveMark,
     SleeveMarks,
     StoredDocument,
@@ -49,8 +52,15 @@ FACTS = FactsSnapshot.of(HOUR, '{"drawdown":[0.01,"ok",3600000]}', day_close=Tru
 VERDICT = VerdictRecord("v1", HOUR, "action", "KEEP", "p" * 64, "c" * 64, FACTS.sha256, '{"outcome":"KEEP"}')
 DOCUMENT = StoredDocument.of("policy", "policies/action.yaml", "policy: action\n")
 EVENT = Event("e1", HOUR, "approval", "SCALE_UP", '{"by":"ann"}')
-EVERY: tuple[Row, ...] = (MARK, SLEEVE, FILL, PAYMENT, FLOW, FACTS, VERDICT, DOCUMENT, EVENT)
-TABLES = ("marks", "sleeve_marks", "fills", "funding", "cash_flows", "facts", "verdicts", "documents", "events")
+PARENT = Parent("p1", "risk", HOUR, HOUR, "BTCUSDT", 1, 0.12, 2_400.0, 20_000.0, "bar_open", "entry", "v1")
+INTENT = Intent("p1-0", "p1", HOUR, "BTCUSDT", "LIMIT", 1, 0.12, 20_000.0, reduce_only=False, attempt=0)
+UPDATE = OrderUpdate("p1-0/FILLED/0.12", "p1-0", HOUR, "FILLED", 0.12, 20_006.0, "77", ended=True)
+ORDERS = (PARENT, INTENT, UPDATE)
+EVERY: tuple[Row, ...] = (MARK, SLEEVE, FILL, PAYMENT, FLOW, FACTS, VERDICT, DOCUMENT, EVENT, *ORDERS)
+TABLES = (
+    *("marks", "sleeve_marks", "fills", "funding", "cash_flows", "facts", "verdicts", "documents", "events"),
+    *("parents", "intents", "order_updates"),
+)
 
 
 @pytest.fixture
@@ -63,7 +73,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def everything(ledger: Ledger) -> list[Any]:
     found: list[Any] = [ledger.last_mark("risk"), *ledger.last_sleeve_marks("risk")]
     found += [*ledger.fills("risk"), *ledger.funding("risk"), *ledger.cash_flows("risk")]
-    return [*found, ledger.facts_at(), ledger.latest_verdict(), ledger.document(DOCUMENT.sha256), *ledger.events()]
+    found += [ledger.facts_at(), ledger.latest_verdict(), ledger.document(DOCUMENT.sha256), *ledger.events()]
+    return [*found, *ledger.parents("risk"), *ledger.intents_of("p1"), *ledger.updates_of("p1-0")]
 
 
 def raw(ledger: Ledger) -> sqlite3.Connection:
@@ -72,7 +83,7 @@ def raw(ledger: Ledger) -> sqlite3.Connection:
 
 
 def test_every_row_comes_back_as_it_was(ledger: Ledger) -> None:
-    assert ledger.append(EVERY) == 9
+    assert ledger.append(EVERY) == 12
     assert everything(ledger) == list(EVERY)
     assert ledger.counts() == dict.fromkeys(sorted(TABLES), 1)
     ledger.close()
@@ -143,10 +154,10 @@ def test_numpy_scalars_are_stored_as_numbers(ledger: Ledger) -> None:
 
 
 def test_the_same_row_again_changes_nothing(ledger: Ledger) -> None:
-    assert ledger.append(EVERY) == 9
+    assert ledger.append(EVERY) == 12
     assert ledger.append(EVERY) == 0
     assert ledger.append([*EVERY, replace(EVENT, event_id="e2")]) == 1
-    assert sum(ledger.counts().values()) == 10
+    assert sum(ledger.counts().values()) == 13
 
 
 CHANGED: tuple[tuple[Row, str], ...] = (
@@ -158,6 +169,9 @@ CHANGED: tuple[tuple[Row, str], ...] = (
     (FactsSnapshot.of(HOUR, "{}", day_close=True), "sha256, document"),
     (replace(VERDICT, outcome="PAUSE"), "outcome"),
     (replace(EVENT, document="{}"), "document"),
+    (replace(PARENT, verdict_id=None), "verdict_id"),
+    (replace(INTENT, qty=0.13), "qty"),
+    (replace(UPDATE, filled_qty=0.1), "filled_qty"),
 )
 
 
@@ -211,6 +225,9 @@ INVALID: tuple[Row, ...] = (
     replace(FLOW, kind="gift"),
     replace(FACTS, sha256="0" * 64),
     replace(DOCUMENT, text="policy: other\n"),
+    replace(PARENT, ref_kind="guess"),
+    replace(INTENT, client_id="x" * 37),
+    replace(UPDATE, avg_price=0.0),
 )
 
 
@@ -229,13 +246,19 @@ def test_no_signal_is_stored_as_unknown(ledger: Ledger) -> None:
     assert ledger.last_sleeve_marks("risk")[0].position is None
 
 
+def test_one_update_told_by_a_stream_and_by_a_query_is_one_row(ledger: Ledger) -> None:
+    ledger.append(UPDATE)
+    assert ledger.append(replace(UPDATE, at_ms=2 * HOUR, detail="heard again", avg_price=None)) == 0
+    assert ledger.updates_of("p1-0") == (UPDATE,)
+
+
 # transactions
 
 
 def test_a_group_is_written_whole_or_not_at_all(ledger: Ledger) -> None:
     with pytest.raises(RuntimeError), ledger.transaction():  # noqa: PT012 - the block is what is tested
         ledger.append(EVERY)
-        assert sum(ledger.counts().values()) == 9
+        assert sum(ledger.counts().values()) == 12
         raise RuntimeError
     assert sum(ledger.counts().values()) == 0
     with ledger.transaction():
