@@ -82,7 +82,7 @@ class Governor:
         account: RiskAccount,
         approvals: Approvals,
         past: Past,
-        record: Callable[[int, Change], None],
+        record: Callable[[int, Change], object],
     ) -> None:
         self.judge = judge
         self.posture = past.posture
@@ -96,10 +96,10 @@ class Governor:
         self._record = record
         self._recorded_posture: Posture | None = None
 
-    def launch(self, at_ms: int) -> None:
-        """Record the bounds that a rollout begins with."""
-        self._record(at_ms, Change("bounds", "launch", {**self.posture.in_force(), "reason": "launch"}))
-        self._record_posture(at_ms)
+    @property
+    def launched_ms(self) -> int:
+        """When the rollout began."""
+        return self._launched_ms
 
     def decide(self, now_ms: int) -> Verdict:
         """Return the verdict of `now_ms`; what it does is in force when this returns.
@@ -174,6 +174,12 @@ class Governor:
     def _record_posture(self, at_ms: int) -> None:
         self._recorded_posture = self.posture
         self._record(at_ms, Change("posture", str(self.posture.stage), self.posture.to_json()))
+
+
+def launch_changes(posture: Posture) -> tuple[Change, ...]:
+    """Return what is recorded of the bounds that a rollout begins with."""
+    bounds = Change("bounds", "launch", {**posture.in_force(), "reason": "launch"})
+    return bounds, Change("posture", str(posture.stage), posture.to_json())
 
 
 def _with_incident(changes: Iterable[Change], policy: Policy, verdict: Verdict | None) -> Iterable[Change]:

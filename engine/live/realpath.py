@@ -1,0 +1,210 @@
+"""The real path, rehearsed: desk, adapter and simulated venue in one loop of virtual time.
+
+Everything is what runs with real money: python-binance talks HTTP to the simulator, orders are recorded before they
+leave, fills come from the venue's history. Only the clock is virtual and the prices are recorded or synthetic ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from engine.backtest import Simulation
+from engine.clock import HOUR_MS
+from engine.config import load_filters
+from engine.execution.binance.client import Addresses, Keys
+from engine.execution.binance.connection import connected
+from engine.execution.executor import Executor
+from engine.execution.fills import FillBook
+from engine.execution.flatten import flatten
+from engine.execution.flattened import Terms
+from engine.execution.journal import Journal
+from engine.execution.permit import Permit
+from engine.execution.sending import Sender
+from engine.execution.siderecord import SideRecord
+from engine.execution.stops import StopKeeper
+from engine.live.opening import Hands, Release, launch, open_desk
+from engine.live.shadow import Shadow
+from engine.portfolio import Costs
+from engine.simulator.exchange import Exchange
+from engine.simulator.faults import NONE
+from engine.simulator.recorded import RecordedPrices
+from engine.simulator.server import SimulatorServer
+from engine.simulator.specs import usual_spec
+from engine.timeline import sleep_until
+from strategies.ensemble import make_sleeves
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from engine.clock import Clock
+    from engine.execution.flattened import FlattenReport
+    from engine.execution.venue import Venue
+    from engine.governor import Approvals
+    from engine.ledger import Ledger
+    from engine.live.desk import BarReport, Desk
+    from engine.market.series import Market
+    from engine.policy.decide import Engine
+    from engine.simulator.faults import FaultPlan
+    from engine.simulator.specs import ExchangeSpec
+
+ACCOUNT = "desk"
+KEYS = Keys("rehearsal-key", "rehearsal-secret")
+"""Of the simulated account: no venue knows them."""
+
+AFTER_CLOSE_MS = 50
+MARGIN_OVER_CAPITAL = 1.05
+"""The wallet of a rehearsal: the capital and a little idle cash, as a desk's would have (A53)."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is rehearsed on the real path.
+
+    Attributes:
+        market: prices and funding, warm-up included.
+        release: configuration and policies.
+        start_ms: the launch: the close of a bar.
+        end_ms: the end, excluded.
+        stage: to begin at; its cap is the capital.
+        seed: of the simulated venue.
+        spec: the rules of the simulated venue; None: the usual ones.
+        faults: what goes wrong.
+    """
+
+    market: Market
+    release: Release
+    start_ms: int
+    end_ms: int
+    stage: int
+    seed: int
+    spec: ExchangeSpec | None = None
+    faults: FaultPlan = NONE
+
+    @property
+    def capital_usd(self) -> float:
+        """The stage's cap."""
+        return float(self.release.bundle.policies["stages"].stages[self.stage].cap_usd)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A desk at its simulated venue.
+
+    Attributes:
+        desk: the desk, launched.
+        venue: its adapter.
+        exchange: the venue's own books.
+        server: the venue's door.
+        permit: to add risk.
+        clock: virtual time.
+        flatten: closes the book.
+    """
+
+    desk: Desk
+    venue: Venue
+    exchange: Exchange
+    server: SimulatorServer
+    permit: Permit
+    clock: Clock
+    flatten: Callable[[str], asyncio.Future[FlattenReport]]
+
+
+@asynccontextmanager
+async def staged(
+    course: Course, ledger: Ledger, engine: Engine, approvals: Approvals, clock: Clock
+) -> AsyncIterator[Scene]:
+    """Open a venue with an account, launch a desk on a new ledger, and close both at the end.
+
+    Args:
+        course: what is rehearsed.
+        ledger: new.
+        engine: the production engine with the action policy.
+        approvals: who approves what.
+        clock: of the loop this runs in.
+
+    Raises:
+        StagegateError: the ledger cannot be written, the venue not be reached.
+    """
+    config = course.release.config
+    symbols = config.market.symbols
+    exchange = opened_exchange(course)
+    permit = Permit.beside(ledger.path)
+    permit.grant(by="rehearsal", reason="launch", at_ms=clock.now_ms())
+    launch(
+        ledger,
+        course.release,
+        kind="rehearsal",
+        stage=course.stage,
+        capital_usd=course.capital_usd,
+        at_ms=course.start_ms,
+    )
+    async with SimulatorServer(exchange, clock, course.faults, repeat_s=None) as server:
+        addresses = Addresses(server.rest_url, server.stream_url)
+        async with connected(KEYS, symbols, clock, permit.present, addresses=addresses) as venue:
+            sender = Sender(venue, Journal(ledger), permit, clock)
+            fills = FillBook(venue, sender.journal, clock, since_ms=course.start_ms)
+            timeout_ms = round(config.live.limit_order_timeout_s * 1000)
+
+            def close_all(reason: str) -> asyncio.Future[FlattenReport]:
+                terms = Terms(symbols=symbols, reason=reason)
+                return asyncio.ensure_future(flatten(venue, permit, clock, SideRecord(ledger.path), terms))
+
+            hands = Hands(
+                venue=venue,
+                permit=permit,
+                fills=fills,
+                executor=Executor(sender, fills, limit_timeout_ms=timeout_ms),
+                stops=StopKeeper(sender),
+                flatten=close_all,
+            )
+            desk = open_desk(ledger, course.release, hands, engine, shadow_of(course), approvals, clock)
+            yield Scene(desk, venue, exchange, server, permit, clock, close_all)
+
+
+def opened_exchange(course: Course) -> Exchange:
+    """Return the venue at the launch, with the desk's account as the configuration wants it."""
+    futures = course.release.config.futures
+    spec = replace(
+        course.spec or usual_spec(), default_leverage=futures.leverage, default_margin_type=futures.margin_type
+    )
+    prices = RecordedPrices(course.market, seed=course.seed)
+    exchange = Exchange(spec, prices, course.start_ms, seed=course.seed)
+    balance_usd = f"{course.capital_usd * MARGIN_OVER_CAPITAL:.2f}"
+    exchange.open_account(ACCOUNT, KEYS.api_key, KEYS.api_secret, balance_usd)
+    return exchange
+
+
+def shadow_of(course: Course) -> Shadow:
+    """Return the shadow account of a rehearsal, which knows all bars from the beginning."""
+    config, bundle = course.release.config, course.release.bundle
+    backtest = config.backtest
+    symbols = config.market.symbols
+    simulation = Simulation(
+        course.market,
+        make_sleeves(config.ensemble.strategies, course.market.bars, symbols, backtest.slippage_bps),
+        weights=config.ensemble.fixed_weights,
+        costs=Costs(backtest.fee_bps, backtest.slippage_bps),
+        initial_equity_usd=course.capital_usd,
+        start_ms=course.start_ms,
+        end_ms=course.end_ms,
+        dead_band=bundle.rebalance_dead_band_ratio,
+        default_rate_8h=backtest.funding_rate.default_rate_8h if backtest.funding_rate.enabled else None,
+        filters=load_filters(bundle.filters.path, symbols) if bundle.filters else {},
+    )
+    return Shadow(lambda _: simulation, symbols, course.start_ms, course.capital_usd)
+
+
+async def run_bars(
+    scene: Scene, start_ms: int, end_ms: int, progress: Callable[[BarReport], None] = lambda _: None
+) -> None:
+    """Let the desk do the work of every bar that closes in ``[start_ms, end_ms]``.
+
+    Raises:
+        LedgerError: something could not be recorded.
+    """
+    for close_ms in range(start_ms, end_ms + 1, HOUR_MS):
+        await sleep_until(scene.clock, close_ms + AFTER_CLOSE_MS)
+        progress(await scene.desk.bar(close_ms))
