@@ -85,7 +85,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a desk works with; all of it made by whoever opens the desk."""
+    """What a desk works with; all of it made by whoever opens the desk.
+
+    `resume` grants the permit once a restart is approved; None: a person does (`stagegate resume`).
+    """
 
     ledger: Ledger
     venue: Venue
@@ -101,6 +104,7 @@ class Parts:
     executor: Executor
     stops: StopKeeper
     events: EventLog
+    resume: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,7 @@ class Desk:
         self._untrimmed = untrimmed
         self._filters: dict[str, VenueFilters] = {}
         self._triggers: dict[str, float | None] = {}
+        self._refused: set[str] = set()
 
     async def bar(self, close_ms: int) -> BarReport:
         """Do the work of the bar that closes at `close_ms`; doing it again after a kill does nothing twice.
@@ -180,6 +185,16 @@ class Desk:
         self._before, self._untrimmed = bounds, frozenset(made.untrimmed)
         self._note_bar(close_ms, made, results)
         return BarReport(close_ms, outcome, verdict_id, made, results, stops, flattened, unheard)
+
+    @property
+    def governor(self) -> Governor:
+        """Who keeps the bounds."""
+        return self._parts.governor
+
+    @property
+    def account(self) -> RiskAccount:
+        """What is at risk."""
+        return self._parts.account
 
     async def protect(self, symbol: str) -> StopReport:
         """See to it that a symbol's stop stands as its strategy wants it: after each bar, fill and reconnection.
@@ -264,6 +279,8 @@ class Desk:
         """Close the book where the verdict, or one before a kill, said so."""
         parts = self._parts
         paused = parts.governor.posture.paused_since_ms is not None
+        if not paused and parts.resume is not None and not parts.permit.present():
+            parts.resume()
         if not paused or not (parts.permit.present() or any(parts.account.qty.values())):
             return None
         report = await self._flatten(outcome)
@@ -338,9 +355,11 @@ class Desk:
             parts.signals.restart(restart.symbol, bar_ms)
             parts.events.record(close_ms, Change(RESTART, restart.symbol, {"bar_ms": bar_ms, "reason": restart.reason}))
         for left in made.not_sent:
-            if left.code == Why.MINIMUM:
+            if left.code == Why.MINIMUM and left.symbol not in self._refused:
+                self._refused.add(left.symbol)
                 detail = {"reason": left.reason, "notional_usd": left.notional_usd}
                 parts.events.record(close_ms, Change(SKIPPED, left.symbol, detail))
+        self._refused -= {order.symbol for order in made.orders}
         parts.ledger.append(parts.events.take())
 
     async def _execute(

@@ -52,7 +52,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Hands:
-    """What a desk reaches the venue with."""
+    """What a desk reaches the venue with; `resume` as in `Parts`."""
 
     venue: Venue
     permit: Permit
@@ -60,6 +60,7 @@ class Hands:
     executor: Executor
     stops: StopKeeper
     flatten: Callable[[str], Awaitable[FlattenReport]]
+    resume: Callable[[], None] | None = None
 
 
 def launched_ms(ledger: Ledger) -> int | None:
@@ -149,6 +150,7 @@ def open_desk(
         executor=hands.executor,
         stops=hands.stops,
         events=events,
+        resume=hands.resume,
     )
     before, untrimmed = _last_bar(ledger)
     return Desk(Rules.of(config, bundle), parts, hands.flatten, before=before, untrimmed=untrimmed)

@@ -28,12 +28,14 @@ from engine.execution.stops import StopKeeper
 from engine.live.opening import Hands, Release, launch, open_desk
 from engine.live.shadow import Shadow
 from engine.portfolio import Costs
+from engine.rehearsal.loop import Progress
 from engine.simulator.exchange import Exchange
 from engine.simulator.faults import NONE
 from engine.simulator.recorded import RecordedPrices
 from engine.simulator.server import SimulatorServer
 from engine.simulator.specs import usual_spec
-from engine.timeline import sleep_until
+from engine.timeline import run_virtual, sleep_until
+from engine.version import version
 from strategies.ensemble import make_sleeves
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from engine.live.desk import BarReport, Desk
     from engine.market.series import Market
     from engine.policy.decide import Engine
+    from engine.rehearsal.loop import Plan
     from engine.simulator.faults import FaultPlan
     from engine.simulator.specs import ExchangeSpec
 
@@ -101,6 +104,7 @@ class Scene:
         permit: to add risk.
         clock: virtual time.
         flatten: closes the book.
+        hands: what the desk reaches the venue with, to open another on the same ledger.
     """
 
     desk: Desk
@@ -110,6 +114,7 @@ class Scene:
     permit: Permit
     clock: Clock
     flatten: Callable[[str], asyncio.Future[FlattenReport]]
+    hands: Hands
 
 
 @asynccontextmanager
@@ -152,6 +157,9 @@ async def staged(
                 terms = Terms(symbols=symbols, reason=reason)
                 return asyncio.ensure_future(flatten(venue, permit, clock, SideRecord(ledger.path), terms))
 
+            def resume() -> None:
+                permit.grant(by="rehearsal", reason="restart approved", at_ms=clock.now_ms())
+
             hands = Hands(
                 venue=venue,
                 permit=permit,
@@ -159,9 +167,10 @@ async def staged(
                 executor=Executor(sender, fills, limit_timeout_ms=timeout_ms),
                 stops=StopKeeper(sender),
                 flatten=close_all,
+                resume=resume,
             )
             desk = open_desk(ledger, course.release, hands, engine, shadow_of(course), approvals, clock)
-            yield Scene(desk, venue, exchange, server, permit, clock, close_all)
+            yield Scene(desk, venue, exchange, server, permit, clock, close_all, hands)
 
 
 def opened_exchange(course: Course) -> Exchange:
@@ -195,6 +204,44 @@ def shadow_of(course: Course) -> Shadow:
         filters=load_filters(bundle.filters.path, symbols) if bundle.filters else {},
     )
     return Shadow(lambda _: simulation, symbols, course.start_ms, course.capital_usd)
+
+
+def on_real_path(
+    plan: Plan,
+    ledger: Ledger,
+    engine: Engine,
+    progress: Callable[[Progress], None],
+    *,
+    seed: int,
+    spec: ExchangeSpec | None = None,
+) -> None:
+    """Rehearse a plan through the adapter and the simulated venue (``--venue simulator``).
+
+    Args:
+        plan: what is rehearsed.
+        ledger: new.
+        engine: the production engine with the action policy.
+        progress: called with every bar.
+        seed: of the simulated venue.
+        spec: its rules; None: the usual ones.
+
+    Raises:
+        StagegateError: the ledger cannot be written.
+    """
+    release = Release(plan.config, plan.bundle, version())
+    course = Course(plan.market, release, plan.start_ms, plan.end_ms, plan.stage, seed, spec)
+    total = (plan.end_ms - plan.start_ms) // HOUR_MS
+
+    async def main(clock: Clock) -> None:
+        async with staged(course, ledger, engine, plan.approvals, clock) as scene:
+
+            def tell(report: BarReport) -> None:
+                done = (report.close_ms - plan.start_ms) // HOUR_MS
+                progress(Progress(report.close_ms, done, total, report.outcome, scene.desk.account.equity_usd))
+
+            await run_bars(scene, plan.start_ms, plan.end_ms, tell)
+
+    run_virtual(main, plan.start_ms)
 
 
 async def run_bars(

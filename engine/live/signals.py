@@ -105,6 +105,7 @@ class Signals:
     def __init__(self, config: FrozenConfig, restarts: Mapping[str, list[int]]) -> None:
         self._config = config
         self._restarts = {symbol: sorted(restarts.get(symbol, [])) for symbol in config.market.symbols}
+        self._last: dict[str, tuple[object, Reading]] = {}
 
     def restart(self, symbol: str, bar_ms: int) -> None:
         """Tell a sleeve that the entry decided at this bar was missed, or its position closed by force."""
@@ -119,10 +120,19 @@ class Signals:
             opens: the open of the bar that runs now, where it is known: a stop of an entry that fills there needs it.
         """
         bars = {symbol: kept for symbol in tape.symbols if (kept := tape.bars(symbol)) is not None and len(kept)}
-        running = {symbol: _with_running(kept, opens.get(symbol, kept.close.item(-1))) for symbol, kept in bars.items()}
-        choices = self._config.ensemble.strategies
-        sleeves = make_sleeves(choices, running, bars, self._config.backtest.slippage_bps)
-        return {symbol: self._reading(sleeve) for symbol, sleeve in sleeves.items()}
+        return {symbol: self._read_one(kept, opens.get(symbol)) for symbol, kept in bars.items()}
+
+    def _read_one(self, bars: Bars, open_: float | None) -> Reading:
+        """Return what one sleeve says; the same question twice is computed once."""
+        asked = (int(bars.open_time_ms[-1]), open_, tuple(self._restarts[bars.symbol]))
+        known = self._last.get(bars.symbol)
+        if known is not None and known[0] == asked:
+            return known[1]
+        running = _with_running(bars, bars.close.item(-1) if open_ is None else open_)
+        choices, slippage_bps = self._config.ensemble.strategies, self._config.backtest.slippage_bps
+        reading = self._reading(make_sleeves(choices, {bars.symbol: running}, [bars.symbol], slippage_bps)[bars.symbol])
+        self._last[bars.symbol] = (asked, reading)
+        return reading
 
     def _reading(self, sleeve: Sleeve) -> Reading:
         times = sleeve.bars.open_time_ms
