@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.backtest import Simulation
-from engine.clock import HOUR_MS
+from engine.clock import DAY_MS, HOUR_MS, SECOND_MS
 from engine.config import load_filters
 from engine.execution.binance.client import Addresses, Keys
 from engine.execution.binance.connection import connected
@@ -147,7 +147,7 @@ async def staged(
         at_ms=course.start_ms,
     )
     async with SimulatorServer(exchange, clock, course.faults, repeat_s=None) as server:
-        addresses = Addresses(server.rest_url, server.stream_url)
+        addresses = Addresses(server.rest_url, server.stream_url, keepalive_s=DAY_MS / SECOND_MS)
         async with connected(KEYS, symbols, clock, permit.present, addresses=addresses) as venue:
             sender = Sender(venue, Journal(ledger), permit, clock)
             fills = FillBook(venue, sender.journal, clock, since_ms=course.start_ms)

@@ -11,8 +11,8 @@ import numpy as np
 
 from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.errors import Problem, RejectedError, UnavailableError, VenueError
-from engine.market.series import FundingRates, impossible_rows, why_impossible
-from strategies.bars import Bars
+from engine.market.answers import NonsenseError, bars_of
+from engine.market.series import FundingRates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.market.series import Kind
+    from strategies.bars import Bars
 
 KLINES_A_PAGE = 1_500
 FUNDING_A_PAGE = 1_000
@@ -36,7 +37,6 @@ LONGEST_PAUSE_S = 120.0
 TIMEOUTS_S = (3.0, 10.0)  # to connect, to answer
 
 _BANNED, _TOO_MANY, _SERVER_FAULT = 418, 429, 500
-_KLINE_COLUMNS = (1, 2, 3, 4, 5)
 
 
 class _SlowDownError(Exception):
@@ -116,19 +116,9 @@ class PublicData:
 
     def _page_of_bars(self, kind: Kind, symbol: str, rows: Any, start_ms: int, end_ms: int) -> Bars:
         try:
-            times = np.array([int(row[0]) for row in rows], dtype=np.int64)
-            table = [np.array([float(row[place]) for row in rows], dtype=np.float64) for place in _KLINE_COLUMNS]
-        except (TypeError, IndexError, KeyError, ValueError):
-            raise self._nonsense(f"the bars of `{symbol}`") from None
-        if kind == "mark":
-            table[-1] = np.zeros(len(times))
-        inside = not len(times) or (int(times[0]) >= start_ms and int(times[-1]) < end_ms)
-        if not (inside and bool((np.diff(times) > 0).all()) and bool((times % HOUR_MS == 0).all())):
-            raise self._nonsense(f"the bars of `{symbol}`")
-        bad = impossible_rows(*table)
-        if len(bad):
-            raise self._nonsense(f"a bar of `{symbol}`", why_impossible(*(float(column[bad[0]]) for column in table)))
-        return Bars(symbol, times, *table)
+            return bars_of(kind, symbol, rows, start_ms, end_ms)
+        except NonsenseError as fault:
+            raise self._nonsense(fault.expected, fault.why) from None
 
     def _ask(self, method: Callable[..., Any], **params: Any) -> Any:
         """Call the venue until it answers, refuses, or has been asked often enough."""
