@@ -33,8 +33,10 @@ $(VENV)/.bench: $(VENV)/.dev locks/bench.lock
 
 setup: $(VENV)/.dev  ## install everything that work on the project needs
 
-demo: $(VENV)/.runtime  ## a year of a synthetic market with the policy in the loop, a crash, and a report
+demo: $(VENV)/.runtime  ## a year of a synthetic market with the policy in the loop, a crash, a report, and a kill-switch drill
 	@$(BIN)/stagegate rehearse --out reports/demo
+	@echo && echo "The last week again, every order through the client to a simulated venue, and then the kill switch:"
+	@$(BIN)/stagegate rehearse --venue simulator --drill --from 2024-12-25 --to 2025-01-01 --out reports/demo/week
 
 test: lint types unit  ## ruff, mypy --strict, import-linter, pytest
 

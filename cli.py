@@ -8,17 +8,22 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from engine.commands import approvals
+from engine.commands import approvals, guard, launch, run
 from engine.commands.policy import policy_app
 from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output, show
+from engine.commands.simulate import simulate_exchange
 from engine.errors import Problem, StagegateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from engine.live.drill import Drill
+    from engine.live.realpath import Course, Scene
+    from engine.rehearsal.run import CarryOut
 
 CONFIG = Path("config/prod_candidate_R1.yaml")
 MARKET = Path("state/market.db")
@@ -40,6 +45,15 @@ app.add_typer(verdict_app, name="verdict")
 app.add_typer(approvals.audit_app, name="audit")
 app.command()(approvals.approvals)
 app.command()(approvals.approve)
+app.command()(simulate_exchange)
+app.command()(guard.risk_guard)
+app.command()(guard.flatten)
+app.command()(guard.resume)
+app.command()(launch.launch_guard)
+app.command()(launch.ack)
+app.command()(run.run)
+app.command()(run.stream)
+app.command()(run.status)
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="The frozen configuration.")]
 DbOption = Annotated[Path, typer.Option("--db", help="The market store.")]
@@ -261,6 +275,11 @@ def rehearse(
     to: ToOption = None,
     stage: Annotated[int, typer.Option(help="The stage to begin at.")] = 3,
     approve: Annotated[str, typer.Option(help="Who approves: all (a day later), none, or a script.")] = "all",
+    venue: Annotated[
+        Literal["fast", "simulator"],
+        typer.Option(help="fast: orders fill at the open; simulator: every order through the client and a venue."),
+    ] = "fast",
+    drill: Annotated[bool, typer.Option("--drill", help="At the end pull the kill switch; on the simulator.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="The folder of ledger and report.")] = None,
     config: ConfigOption = CONFIG,
     rules: RulesOption = RULES,
@@ -271,17 +290,40 @@ def rehearse(
     Example: stagegate rehearse --seed 7
 
     Another: stagegate rehearse --data ../shared/data --from 2022-03-01 --to 2023-03-01
+
+    The path of real orders: stagegate rehearse --days 7 --venue simulator
     """
-    from engine.rehearsal.run import RehearsalRequest, default_folder, rehearse
+    from engine.rehearsal.run import RehearsalRequest, default_folder, on_fast_loop, rehearse
     from engine.reports.terminal import rehearsal_progress, rehearsal_summary
 
+    on_simulator = venue == "simulator"
+    if drill and not on_simulator:
+        help_ = "add --venue simulator"
+        raise UsageError(Problem("drill", "--drill", "the fast loop has no venue to close anything at", help_))
     from_ms, to_ms = _time(from_, "--from"), _time(to, "--to")
     folder = out or default_folder(seed, data, from_ms, to_ms)
     command = f"stagegate {' '.join(_typed(context))}"
     request = RehearsalRequest(config, rules, folder, seed, days, data, klines, from_ms, to_ms, stage, approve, command)
+    drills: list[Drill] = []
     with rehearsal_progress() as advance:
-        done = rehearse(request, advance)
+        done = rehearse(request, advance, carry_out=_real_path(seed, drills, drill) if on_simulator else on_fast_loop)
     output(done, rehearsal_summary, as_json)
+    if drills and not as_json:
+        from engine.live.drill import drill_text
+
+        show(drill_text(drills[0]))
+
+
+def _real_path(seed: int, drills: list[Drill], drill: bool) -> CarryOut:
+    from functools import partial
+
+    from engine.live.drill import kill_switch_drill
+    from engine.live.realpath import on_real_path
+
+    async def pull(scene: Scene, course: Course, ledger: Path) -> None:
+        drills.append(await kill_switch_drill(scene, course, ledger))
+
+    return partial(on_real_path, seed=seed, at_end=pull if drill else None)
 
 
 @verdict_app.callback(invoke_without_command=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import backtests, bundles, commands, memory, peer_backtests, rules_side, verdicts
+from benchmarks import backtests, bundles, commands, fuzz, memory, peer_backtests, rules_side, verdicts
 from benchmarks.harness import Figure, NotMeasured, Target, processor_s
 from benchmarks.inputs import ROOT, SCALES, Inputs
 from benchmarks.machine import busy_s, load, yardstick_s
@@ -26,8 +26,9 @@ SUITES = {
     "bundle": bundles.figures,
     "mutate": bundles.mutation_figures,
     "memory": memory.figures,
+    "fuzz": fuzz.figures,
 }
-LONG = ("mutate", "memory")
+LONG = ("mutate", "memory", "fuzz")
 PEERS = ("vectorbt", "backtesting.py", "zen-engine", "python")
 
 

@@ -13,9 +13,8 @@ from benchmarks.machine import process_cpu_s
 from engine.clock import elapsed_s
 from engine.history import RecordedDay, replay_policy, replayed
 from engine.ledger import FactsSnapshot, Ledger
-from engine.policy.derive import Day, History
+from engine.policy.derive import History
 from engine.policy.durable import DurableEngine
-from engine.policy.facts import validated_all
 from engine.policy.interpreter import evaluate, outcome_of
 from engine.policy.worker import Worker
 from engine.posted import facts_document
@@ -104,9 +103,9 @@ def snapshots(inputs: Inputs) -> list[Snapshot]:
     """Return what both engines read on each of the days."""
     history, found = History(inputs.action), []
     for at_ms, facts in inputs.days:
-        checked = validated_all(facts.values(), inputs.action.vocabulary, at_ms)
-        found.append(history.at(checked, at_ms))
-        history.add(Day(at_ms, checked))
+        reading = history.read(facts, at_ms)
+        history.end_day(reading)
+        found.append(history.snapshot(reading))
     return found
 
 
@@ -150,9 +149,9 @@ def replayed_through(engine: Production, policy: Policy, days: Sequence[Recorded
     """Decide recorded days again with another engine than the interpreter; return the outcomes."""
     history, outcomes = History(policy), []
     for day in days:
-        facts = validated_all(day.facts.values(), policy.vocabulary, day.at_ms)
-        outcomes.append(outcome_of(policy, engine.fired(history.at(facts, day.at_ms))))
-        history.add(Day(day.at_ms, facts))
+        reading = history.read(day.facts, day.at_ms)
+        history.end_day(reading)
+        outcomes.append(outcome_of(policy, engine.fired(history.snapshot(reading))))
     return outcomes
 
 

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from engine.policy.effects import Effects
     from engine.policy.model import Policy
 
+INCIDENT = "incident"
 RECOVERY = "recovery"
 RESTART = "restart"
 SCALE_UP = "scale_up"
+
+_ENGINES = "engines"
+_ENGINES_SEVERITY = "MEDIUM"  # A85: no hard stop and no REDUCE
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Posture:
         paused_since_ms: set from a PAUSE until the restart.
         scaled_up_at_ms: the last SCALE_UP that took effect.
         requests: what waits for approval.
+        distrusted_since_ms: since when the engines differ or one gives no answer; None while they agree.
     """
 
     stage: int
@@ -78,6 +83,7 @@ class Posture:
     paused_since_ms: int | None = None
     scaled_up_at_ms: int | None = None
     requests: tuple[Request, ...] = ()
+    distrusted_since_ms: int | None = None
 
     def in_force(self) -> dict[str, Any]:
         """Return what orders are bound by, as plain values."""
@@ -137,8 +143,19 @@ def after_verdict(
         outcome: the verdict's outcome.
         fired: the ids of the rules that fired.
         now_ms: the verdict's time.
-        trusted: False where the engines disagreed or one failed: entries are blocked.
+        trusted: False where the engines disagreed or one failed: entries are blocked, and an incident is opened, one
+            for as long as it lasts; the verdict holds what each of them said.
     """
+    since_ms = None if trusted else (posture.distrusted_since_ms or now_ms)
+    opened = Change(INCIDENT, _ENGINES, {"severity": _ENGINES_SEVERITY})
+    changes = (opened,) if since_ms is not None and posture.distrusted_since_ms is None else ()
+    posture = dataclasses.replace(posture, distrusted_since_ms=since_ms)
+    step = _acted(posture, policy, outcome, fired, now_ms, trusted=trusted)
+    return dataclasses.replace(step, changes=(*step.changes, *changes))
+
+
+def _acted(posture: Posture, policy: Policy, outcome: str, fired: Iterable[str], now_ms: int, *, trusted: bool) -> Step:
+    """Return the posture after the effects of an outcome and of the rules that fired."""
     instances = {instance.id: instance for instance in policy.instances}
     fired_instances = [instances[name] for name in fired]
     blocked = not trusted or any(instance.effects.entries_blocked for instance in fired_instances)

@@ -35,10 +35,20 @@ class Problem:
     help: str = ""
 
     def __str__(self) -> str:
-        first = (
-            f"{self.where}: error[{self.code}]: {self.problem}" if self.where else f"error[{self.code}]: {self.problem}"
-        )
-        return f"{first}\n  help: {self.help}" if self.help else first
+        said = f"error[{self.code}]: {self.problem}"
+        first = _one_line(f"{self.where}: {said}" if self.where else said)
+        return f"{first}\n  help: {_one_line(self.help)}" if self.help else first
+
+
+def _one_line(text: str) -> str:
+    r"""Return text as any terminal may show it: what is no printable character, also a line's end, is spelt out.
+
+    >>> print(_one_line("no fact `a\x1b[2Jb`"))
+    no fact `a\x1b[2Jb`
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class StagegateError(Exception):

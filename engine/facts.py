@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from strategies.bars import FloatArray, IntArray
 
 PERCENT = 100.0
+WITHIN, BREACH = "WITHIN", "BREACH"  # the outcomes of the review policy, which are the words of the fact `review`
 SHARPE_DAYS = 20  # the definition of the fact sharpe_20d
 WINDOW_DAYS = 30  # … of return_30d, max_drawdown_30d, and of everything that looks at a month
 
@@ -48,6 +49,27 @@ class Assumptions:
 
 
 @dataclass(frozen=True)
+class GuardWord:
+    """The risk guard's latest decision that still holds.
+
+    Attributes:
+        outcome: of its policy.
+        at_ms: when it was last renewed.
+        epoch_ms: of the drawdown that it was about: a word about the time before a restart says nothing of the new one.
+        entries_blocked: nothing may be opened or increased.
+        closes: everything must be closed.
+        decision_id: of the decision.
+    """
+
+    outcome: str
+    at_ms: int
+    epoch_ms: int
+    entries_blocked: bool
+    closes: bool
+    decision_id: str
+
+
+@dataclass(frozen=True)
 class Standing:
     """What is known of the rollout at a moment, beside the accounts.
 
@@ -58,6 +80,8 @@ class Standing:
         launched_ms: when the ledger began; an `epoch_ms` after it is a restart.
         flat: paused, so that the account says nothing of the strategy (A65).
         flattened_ms: when the book was flattened, every time.
+        review: WITHIN or BREACH, as `engine.inquiry.review_at` tells; None: none was held (A99).
+        guard: what the risk guard says; None: it says nothing, or nothing that still holds.
     """
 
     stage: int
@@ -66,6 +90,8 @@ class Standing:
     launched_ms: int
     flat: bool
     flattened_ms: tuple[int, ...] = ()
+    review: str | None = None
+    guard: GuardWord | None = None
 
 
 class FactSource:
@@ -159,7 +185,12 @@ def _operations(now_ms: int, standing: Standing) -> Iterable[Fact]:
     yield Fact("stage", standing.stage, OK, now_ms)
     yield Fact("exposure", standing.exposure, OK, now_ms)
     yield Fact("flatten_events_30d", events_within(standing.flattened_ms, now_ms), OK, now_ms)
-    yield Fact("risk_guard", None, MISSING, now_ms)  # no guard watches a rehearsal; the hard stops of the policy do
+    yield Fact("review", standing.review, OK if standing.review else MISSING, now_ms)
+    if standing.guard is None or standing.guard.epoch_ms != standing.epoch_ms:
+        # no guard watches a rehearsal; the hard stops of the policy do
+        yield Fact("risk_guard", None, MISSING, now_ms)
+    else:
+        yield Fact("risk_guard", standing.guard.outcome, OK, min(standing.guard.at_ms, now_ms))
 
 
 def _fact(name: str, metric: Metric, as_of_ms: int, *, scale: float = 1.0) -> Fact:

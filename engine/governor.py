@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from engine.bounds import Posture, Request, Step
-    from engine.facts import FactSource
+    from engine.facts import FactSource, GuardWord
     from engine.policy.effects import Effects
     from engine.policy.model import Policy
     from engine.verdict import Judge, Verdict
@@ -53,12 +53,14 @@ class Past:
         launched_ms: when the ledger began.
         flattened_ms: when the book was flattened, every time.
         outcome: of the last verdict; empty before the first.
+        review: WITHIN, BREACH, or None where no review was held (A99).
     """
 
     posture: Posture
     launched_ms: int
     flattened_ms: tuple[int, ...] = ()
     outcome: str = ""
+    review: str | None = None
 
 
 class Governor:
@@ -72,6 +74,7 @@ class Governor:
         approvals: who approves what.
         past: what was before.
         record: takes every change, with its time.
+        guard: returns what the risk guard says now; None where no guard watches.
     """
 
     def __init__(
@@ -83,10 +86,12 @@ class Governor:
         approvals: Approvals,
         past: Past,
         record: Callable[[int, Change], object],
+        guard: Callable[[], GuardWord | None] = lambda: None,
     ) -> None:
         self.judge = judge
         self.posture = past.posture
         self.outcome = past.outcome
+        self.review = past.review
         self._stages = stages
         self._facts = facts
         self._account = account
@@ -94,12 +99,20 @@ class Governor:
         self._launched_ms = past.launched_ms
         self._flattened_ms = list(past.flattened_ms)
         self._record = record
+        self._guard = guard
         self._recorded_posture: Posture | None = None
 
     @property
     def launched_ms(self) -> int:
         """When the rollout began."""
         return self._launched_ms
+
+    @property
+    def entries_allowed(self) -> bool:
+        """Whether exposure may be opened or increased now: neither the posture nor the risk guard forbids it."""
+        word = self._guard()
+        forbidden = word is not None and word.epoch_ms == self.posture.epoch_ms and word.entries_blocked
+        return self.posture.entries_allowed and not forbidden
 
     def decide(self, now_ms: int) -> Verdict:
         """Return the verdict of `now_ms`; what it does is in force when this returns.
@@ -149,6 +162,8 @@ class Governor:
             launched_ms=self._launched_ms,
             flat=posture.paused_since_ms is not None,
             flattened_ms=tuple(self._flattened_ms),
+            review=self.review,
+            guard=self._guard(),
         )
 
     def _take(self, step: Step, now_ms: int, verdict: Verdict | None = None) -> None:

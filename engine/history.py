@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
 from engine.ledger import Ledger
-from engine.policy.derive import Day, History
-from engine.policy.facts import validated_all
+from engine.policy.derive import History
 from engine.policy.interpreter import evaluate, outcome_of
 from engine.posted import facts_from
 
@@ -150,11 +149,10 @@ def replayed(policy: Policy, days: Iterable[RecordedDay]) -> tuple[DayOutcome, .
     history = History(policy)
     result = []
     for day in days:
-        facts = validated_all(day.facts.values(), policy.vocabulary, day.at_ms, only=policy.facts)
-        snapshot = history.at(facts, day.at_ms, since_ms=day.streaks_since_ms)
-        fired = evaluate(policy, snapshot)
+        reading = history.read(day.facts, day.at_ms)
+        history.end_day(reading)
+        fired = evaluate(policy, history.snapshot(reading, since_ms=day.streaks_since_ms))
         result.append(DayOutcome(day.at_ms, outcome_of(policy, fired), fired))
-        history.add(Day(day.at_ms, facts))
     return tuple(result)
 
 

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.bounds import Posture
 from engine.clock import iso
 from engine.errors import LedgerError, Problem
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.policy.bundle import load_bundle
 from engine.policy.load import parse_policy, parse_vocabulary
-from engine.policy.worker import Worker
 from engine.posted import facts_from
 from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
 from engine.version import version
@@ -25,6 +23,7 @@ from engine.version import version
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.bounds import Posture
     from engine.clock import Clock
     from engine.facts import Standing
     from engine.ledger.rows import StoredDocument, VerdictRecord
@@ -33,7 +32,10 @@ if TYPE_CHECKING:
     from engine.reports.archive import Archived
 
 RISK, SHADOW = "risk", "shadow"
-ACTION = "action"
+ACTION, GUARD = "action", "risk_guard"
+REVIEW = "review"
+
+_OF_THE_QUESTION = ("policy", "vocabulary", "facts")  # worked out anew; the others are of the release it stood in
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ def _recorded(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord | Non
 
 
 def _decided(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord:
+    from engine.policy.worker import Worker  # noqa: PLC0415 - keeps the answer that is already recorded fast
+
     mark = ledger.last_mark(RISK, at_ms)
     if mark is None:
         problem = f"nothing was marked by {iso(at_ms)}"
@@ -131,7 +135,7 @@ def _decided(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord:
     situation = Situation(posture.stage, posture.exposure, posture.cap_usd, mark.equity_usd)
     with Worker(bundle.policies[ACTION]) as engine:
         judge = Judge(bundle.policies[ACTION], engine, bundle_hashes(bundle), version())
-        _add_days(judge, ledger, at_ms)
+        add_days(judge, ledger, at_ms)
         facts = facts_at(ledger, bundle, posture, at_ms)
         verdict = judge.verdict(facts, at_ms, situation, streaks_since_ms=posture.streaks_since_ms)
     ledger.append([*bundle_documents(bundle), *verdict.rows()])
@@ -144,11 +148,29 @@ def posture_at(ledger: Ledger, at_ms: int) -> Posture:
     Raises:
         LedgerError: the ledger says nothing of them.
     """
+    from engine.bounds import Posture  # noqa: PLC0415 - keeps the answer that is already recorded fast
+
     events = ledger.events("posture", to_ms=at_ms)
     if not events:
         problem = f"the ledger has no bounds in force at {iso(at_ms)}"
         raise LedgerError(Problem("no-posture", str(ledger.path), problem, "ask for a time after the launch"))
     return Posture.from_json(json.loads(events[-1].document))
+
+
+def review_at(ledger: Ledger, at_ms: int) -> str | None:
+    """Return how a desk stands to its reviews at a time: WITHIN, BREACH, or None where none was held (A99).
+
+    A breach stands until a person has decided on it, whatever later reviews find. A rehearsal is its own replay:
+    nothing deviates, and there is nobody to hold a review.
+    """
+    from engine.facts import BREACH, WITHIN  # noqa: PLC0415 - keeps the answer that is already recorded fast
+
+    if ledger.meta().get("kind") == "rehearsal":
+        return WITHIN
+    held = ledger.verdicts(to_ms=at_ms, policy=REVIEW)
+    decided = [event.at_ms for event in ledger.events("approval_given", to_ms=at_ms) if event.subject == REVIEW]
+    undecided = [one for one in held if one.outcome == BREACH and one.at_ms >= max(decided, default=0)]
+    return BREACH if undecided else WITHIN if held else None
 
 
 def facts_at(ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int) -> dict[str, Fact]:
@@ -177,11 +199,14 @@ def _standing(ledger: Ledger, posture: Posture, at_ms: int) -> Standing:
         launched_ms=int(ledger.meta()["from_ms"]),
         flat=posture.paused_since_ms is not None,
         flattened_ms=tuple(event.at_ms for event in ledger.events("flatten", to_ms=at_ms)),
+        review=review_at(ledger, at_ms),
     )
 
 
-def _add_days(judge: Judge, ledger: Ledger, at_ms: int) -> None:
-    """Give the judge every complete day before `at_ms`."""
+def add_days(judge: Judge, ledger: Ledger, at_ms: int) -> None:
+    """Give the judge every complete day before `at_ms`; the risk guard's policy looks at none (see `Mind`)."""
+    if judge.policy.name == GUARD:
+        return
     for snapshot in ledger.day_closes(-1, at_ms - 1):
         judge.add_day(snapshot.at_ms, facts_from(snapshot.document))
 
@@ -235,6 +260,8 @@ def replay(path: Path, verdict_id: str) -> Replay:
     Raises:
         LedgerError: no such verdict, or what it was decided on is not in the ledger.
     """
+    from engine.policy.worker import Worker  # noqa: PLC0415 - keeps the other questions fast
+
     with Ledger.open(path, read_only=True) as ledger:
         record = _existing(ledger, verdict_id)
         recorded = json.loads(record.document)
@@ -246,11 +273,11 @@ def replay(path: Path, verdict_id: str) -> Replay:
         if snapshot is None or snapshot.at_ms != record.at_ms:
             problem = f"the facts of {iso(record.at_ms)} are not in the ledger"
             raise LedgerError(Problem("no-facts", str(path), problem, "restore the ledger from a backup"))
-        hashes = {kind: recorded["hashes"][kind] for kind in ("bundle", "config")}
+        hashes = {kind: sha256 for kind, sha256 in recorded["hashes"].items() if kind not in _OF_THE_QUESTION}
         situation = Situation(*(recorded[name] for name in ("stage", "exposure", "cap_usd", "equity_usd")))
         with Worker(policy) as engine:
             judge = Judge(policy, engine, hashes, recorded["engine_version"])
-            _add_days(judge, ledger, record.at_ms)
+            add_days(judge, ledger, record.at_ms)
             again = judge.verdict(
                 facts_from(snapshot.document), record.at_ms, situation, streaks_since_ms=recorded["streaks_since_ms"]
             )

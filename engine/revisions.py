@@ -22,7 +22,7 @@ from engine.policy.load import load_policy, load_vocabulary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.policy.difference import Model
+    from engine.policy.difference.compare import Model
 
 WORKING_TREE = "working tree"
 TESTS = "tests"  # beside the vocabulary
@@ -87,15 +87,10 @@ class Loaded:
         """The folder of the bundle's policy tests; it may not exist."""
         return Path(self.bundle.vocabulary.source).parent / TESTS
 
-    def manifest(self) -> str:
-        """Return the files that a bundle consists of as ``sha256sum --check`` reads them: what reviewers sign."""
-        bundle = self.bundle
-        files = [(bundle.path, bundle.sha256), (bundle.config_path, bundle.config_sha256)]
-        files.append((Path(bundle.vocabulary.source), bundle.vocabulary.sha256))
-        files += [(Path(policy.source), policy.sha256) for policy in bundle.policies.values()]
-        root = self.tree.folder.resolve()
-        named = {os.path.relpath(path.resolve(), root): sha256 for path, sha256 in files}
-        return "".join(f"{sha256}  {Path(name).as_posix()}\n" for name, sha256 in sorted(named.items()))
+    @property
+    def manifest_folder(self) -> str:
+        """The folder in which ``sha256sum --check`` reads the bundle's manifest, from the top of the tree."""
+        return Path(os.path.relpath(self.bundle.folder, Path.cwd() / self.tree.folder)).as_posix()
 
 
 class Revisions:

@@ -7,29 +7,31 @@ verdict can be replayed and must come out equal.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import DAY_MS, MINUTE_MS, iso
 from engine.ledger.rows import FactsSnapshot, StoredDocument, VerdictRecord, sha256_of
-from engine.policy.derive import Day, History
+from engine.policy.derive import History
 from engine.policy.effects import Effects
-from engine.policy.explain import explain
-from engine.policy.facts import OK, validated_all
+from engine.policy.explain import Explainer
+from engine.policy.facts import OK
 from engine.policy.interpreter import colour
 from engine.posted import facts_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from engine.ledger.rows import Row
     from engine.policy.bundle import Bundle
     from engine.policy.decide import Decision, Engine
     from engine.policy.facts import Facts
     from engine.policy.model import Band, Policy, Snapshot
+
+
+_NOTHING = vars(Effects())
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Verdict:
     """One verdict; its record is written out only when it is asked for.
 
     Attributes:
-        policy: what decided.
+        explainer: of the policy that decided.
         at_ms: the moment it is about.
         posted: the facts as they were posted, whatever the policy's vocabulary makes of them.
         facts: validated against the vocabulary, as decided on.
@@ -55,12 +57,13 @@ class Verdict:
         decision: of both engines.
         situation: of the desk.
         streaks_since_ms: days that began before it count in no streak (A34).
-        evidence: what the facts hash covers: the days before and the facts of the moment.
+        chain: one hash of the facts of all days before, in order.
+        chained: whether the facts of the moment are in it already.
         recorded_hashes: of bundle, configuration, policy and vocabulary.
         engine_version: of the program that decided.
     """
 
-    policy: Policy
+    explainer: Explainer
     at_ms: int
     posted: Facts
     facts: Facts
@@ -68,9 +71,15 @@ class Verdict:
     decision: Decision
     situation: Situation
     streaks_since_ms: int | None
-    evidence: Callable[[], str]
+    chain: str
+    chained: bool
     recorded_hashes: Mapping[str, str]
     engine_version: str
+
+    @property
+    def policy(self) -> Policy:
+        """What decided."""
+        return self.explainer.policy
 
     @property
     def outcome(self) -> str:
@@ -78,9 +87,15 @@ class Verdict:
         return self.decision.outcome
 
     @cached_property
+    def facts_text(self) -> str:
+        """The facts as posted: canonical JSON."""
+        return facts_document(self.posted)
+
+    @cached_property
     def hashes(self) -> dict[str, str]:
-        """Of everything it was decided with and on."""
-        return {**self.recorded_hashes, "facts": self.evidence()}
+        """Of everything it was decided with and on; of the facts: the days before and those of the moment."""
+        facts = self.chain if self.chained else _chained(self.chain, self.facts_text)
+        return {**self.recorded_hashes, "facts": facts}
 
     @cached_property
     def verdict_id(self) -> str:
@@ -103,7 +118,7 @@ class Verdict:
                 "agree": decision.agree,
                 "fault": decision.fault,
                 "traces": _traces(decision),
-                "rules": explain(policy, self.snapshot),
+                "rules": self.explainer.plain(self.snapshot),
                 "bands": {fact: _colour(band, self.snapshot) for fact, band in policy.bands.items()},
                 "unknown": unknown,
                 "effects": _declared(policy.effects[decision.outcome]),
@@ -111,7 +126,7 @@ class Verdict:
                 "hashes": self.hashes,
                 "engine_version": self.engine_version,
                 "streaks_since_ms": self.streaks_since_ms,
-                **dataclasses.asdict(self.situation),
+                **vars(self.situation),
             }
         )
 
@@ -128,7 +143,7 @@ class Verdict:
             self.document,
         )
         day_close = self.at_ms % DAY_MS == 0
-        return [FactsSnapshot.of(self.at_ms, facts_document(self.posted), day_close=day_close), record]
+        return [FactsSnapshot.of(self.at_ms, self.facts_text, day_close=day_close), record]
 
 
 class Judge:
@@ -145,7 +160,8 @@ class Judge:
         self.policy = policy
         self._engine = engine
         self._version = engine_version
-        self._history = History(self.policy)
+        self._explainer = Explainer(policy)
+        self._history = History(policy)
         self._chain = ""
         self._last_day_ms = 0
         self._hashes = {**hashes, "policy": policy.sha256, "vocabulary": policy.vocabulary.sha256}
@@ -161,38 +177,33 @@ class Judge:
             situation: of the desk, for the record.
             streaks_since_ms: days that began before it count in no streak (A34).
         """
-        facts = validated_all(posted.values(), self.policy.vocabulary, at_ms, only=self.policy.facts)
-        snapshot = self._history.at(facts, at_ms, since_ms=streaks_since_ms)
+        reading = self._history.read(posted, at_ms)
+        snapshot = self._history.snapshot(reading, since_ms=streaks_since_ms)
         return Verdict(
-            self.policy,
+            self._explainer,
             at_ms,
             posted,
-            facts,
+            reading.facts,
             snapshot,
             self._engine.decide(snapshot),
             situation,
             streaks_since_ms,
-            partial(self._evidence, self._chain, posted, at_ms == self._last_day_ms),
+            self._chain,
+            at_ms == self._last_day_ms,
             self._hashes,
             self._version,
         )
 
     def add_day(self, at_ms: int, posted: Facts) -> None:
         """Take in the facts posted at the end of a complete day; later verdicts count it in their streaks."""
-        self._history.add(
-            Day(at_ms, validated_all(posted.values(), self.policy.vocabulary, at_ms, only=self.policy.facts))
-        )
-        self._chain = _chained(self._chain, posted)
+        self._history.end_day(self._history.read(posted, at_ms))
+        self._chain = _chained(self._chain, facts_document(posted))
         self._last_day_ms = at_ms
-
-    @staticmethod
-    def _evidence(chain: str, posted: Facts, included: bool) -> str:  # noqa: FBT001 - the day's end is in the chain
-        return chain if included else _chained(chain, posted)
 
 
 def bundle_hashes(bundle: Bundle) -> dict[str, str]:
     """Return the hashes that every verdict under this bundle records."""
-    return {"bundle": bundle.sha256, "config": bundle.config_sha256}
+    return {"bundle": bundle.sha256, "config": bundle.config_sha256, "digest": bundle.digest}
 
 
 def bundle_documents(bundle: Bundle) -> list[Row]:
@@ -203,12 +214,13 @@ def bundle_documents(bundle: Bundle) -> list[Row]:
         StoredDocument.of("vocabulary", bundle.vocabulary.source, bundle.vocabulary.text),
         StoredDocument.of("bundle", str(bundle.path), bundle.text),
         StoredDocument.of("config", str(bundle.config_path), bundle.config_text),
+        *([StoredDocument.of("filters", str(bundle.filters.path), bundle.filters.text)] if bundle.filters else []),
     ]
 
 
-def _chained(chain: str, posted: Facts) -> str:
+def _chained(chain: str, facts: str) -> str:
     """Return one hash of everything decided on so far: the facts of each day in order."""
-    return sha256_of(f"{chain}{facts_document(posted)}")
+    return sha256_of(f"{chain}{facts}")
 
 
 def canonical(document: Mapping[str, Any]) -> str:
@@ -224,8 +236,7 @@ def _stamp(at_ms: int) -> str:
 
 def _declared(effects: Effects) -> dict[str, Any]:
     """Return the effects that were declared, under the names of `Effects`."""
-    nothing = Effects()
-    return {key: value for key, value in dataclasses.asdict(effects).items() if value != getattr(nothing, key)}
+    return {key: value for key, value in vars(effects).items() if value != _NOTHING[key]}
 
 
 def _colour(band: Band, snapshot: Snapshot) -> str:
@@ -238,9 +249,9 @@ def _colour(band: Band, snapshot: Snapshot) -> str:
     raise AssertionError(band)
 
 
-def _traces(decision: Decision) -> dict[str, list[str]] | None:
-    """Return what each engine fired, where they did not agree."""
-    if decision.agree and decision.fault is None:
+def _traces(decision: Decision) -> dict[str, list[str] | None] | None:
+    """Return what each engine fired, where they did not agree; None for the one that gave no answer."""
+    if decision.trusted:
         return None
     durable = decision.durable_fired
-    return {"durable": list(durable) if durable is not None else [], "interpreter": list(decision.interpreter_fired)}
+    return {"durable": None if durable is None else list(durable), "interpreter": list(decision.interpreter_fired)}

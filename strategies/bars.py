@@ -33,6 +33,11 @@ class Bars:
     def __len__(self) -> int:
         return len(self.open_time_ms)
 
+    def joined(self, after: Bars) -> Bars:
+        """Return these bars and those that come after them."""
+        columns = ("open_time_ms", "open", "high", "low", "close", "volume")
+        return Bars(self.symbol, *(np.concatenate([getattr(self, name), getattr(after, name)]) for name in columns))
+
     def part(self, start: int, stop: int) -> Bars:
         """Return rows ``start:stop`` (positions, as in a slice) without copying."""
         cut = slice(start, stop)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.backtest.lanes import Lane
-    from engine.backtest.records import Bounds
+    from engine.portfolio import Bounds
     from strategies.bars import FloatArray, IntArray
 
 _BEFORE = -1

@@ -9,35 +9,6 @@ if TYPE_CHECKING:
     from strategies.bars import FloatArray, IntArray
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What the policy allows, constant for a stretch of bars.
-
-    Attributes:
-        exposure: multiplier of every target, 0 to 1; 0 closes everything at the next open.
-        cap_usd: the most that positions are sized on; None: the risk equity alone.
-        entries_allowed: False: positions may only shrink.
-        trim: True: positions above their target are cut at the next open, whatever the dead-band (A31). A stretch whose
-            exposure or cap is below that of the one before trims by itself.
-    """
-
-    exposure: float = 1.0
-    cap_usd: float | None = None
-    entries_allowed: bool = True
-    trim: bool = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether they leave nothing to hold."""
-        return self.exposure == 0.0 or self.cap_usd == 0.0
-
-    def cuts(self, before: Bounds) -> bool:
-        """Return whether they allow less than the bounds before them."""
-        if self.exposure < before.exposure:
-            return True
-        return self.cap_usd is not None and (before.cap_usd is None or self.cap_usd < before.cap_usd)
-
-
 class Fill(NamedTuple):
     """One execution.
 

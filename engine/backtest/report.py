@@ -9,7 +9,7 @@ from engine.backtest.picture import write_picture
 from engine.backtest.run import run_backtest
 from engine.backtest.summary import BacktestSummary, summary
 from engine.backtest.writers import write_equity_csv, write_trades_csv
-from engine.config import load_config
+from engine.config import load_config, load_filters
 from engine.market.imports import open_market
 from engine.policy.bundle import load_bundle
 
@@ -24,7 +24,7 @@ class BacktestRequest:
 
     Attributes:
         config: the frozen configuration.
-        rules: the bundle; its dead-band holds here as in paper and live.
+        rules: the bundle; its dead-band and the venue's limits hold here as in paper and live.
         data: a folder of CSV files, or a market store.
         klines: the folder of `data` that holds the prices.
         symbols: None: the configuration's.
@@ -62,16 +62,17 @@ def backtest_report(request: BacktestRequest) -> BacktestReport:
         StagegateError: configuration, bundle, prices, symbols or weights are wrong, or a file cannot be written.
     """
     config = load_config(request.config)
-    dead_band = load_bundle(request.rules).rebalance_dead_band_ratio
+    bundle = load_bundle(request.rules)
     market = open_market(request.data, request.symbols or config.market.symbols, klines=request.klines)
     result = run_backtest(
         config,
         market,
-        dead_band=dead_band,
+        dead_band=bundle.rebalance_dead_band_ratio,
         symbols=request.symbols,
         weights=request.weights,
         start_ms=request.from_ms,
         end_ms=request.to_ms,
+        filters=load_filters(bundle.filters.path, config.market.symbols) if bundle.filters else None,
     )
     report = BacktestReport(
         summary(result), request.out / "trades.csv", request.out / "equity.csv", request.out / "equity.svg"

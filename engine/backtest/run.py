@@ -15,10 +15,11 @@ from engine.portfolio import Costs
 from strategies.ensemble import make_sleeves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.backtest.records import Fill, FundingPayment, History
     from engine.config import FrozenConfig
+    from engine.portfolio import SymbolFilters
 
 _ROUNDING = 1e-9
 
@@ -56,7 +57,7 @@ class BacktestResult:
         return self.simulation.funding
 
 
-def run_backtest(
+def run_backtest(  # noqa: PLR0913 - everything that a run depends on, all by keyword
     config: FrozenConfig,
     market: Market,
     *,
@@ -66,6 +67,7 @@ def run_backtest(
     start_ms: int | None = None,
     end_ms: int | None = None,
     warmup_bars: int = WARMUP_BARS,
+    filters: Mapping[str, SymbolFilters] | None = None,
 ) -> BacktestResult:
     """Run a configuration over recorded prices, without any policy.
 
@@ -78,6 +80,7 @@ def run_backtest(
         start_ms: None: the configuration's.
         end_ms: excluded; None: the configuration's, else the end of the data.
         warmup_bars: bars of a symbol that must have closed before its first decision.
+        filters: symbol -> the venue's limits, as the bundle names them; None: quantities are not cut to steps.
 
     Raises:
         UsageError: symbols, weights or period that do not fit.
@@ -111,6 +114,7 @@ def run_backtest(
         dead_band=dead_band,
         default_rate_8h=funding.default_rate_8h if funding.enabled else None,
         warmup_bars=warmup_bars,
+        filters=filters,
     )
     simulation.run(len(simulation.grid_ms))
     history = simulation.history()

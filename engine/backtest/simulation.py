@@ -24,21 +24,25 @@ from engine.backtest.account import WRITTEN_OUT, Account
 from engine.backtest.grid import hourly_grid
 from engine.backtest.journal import REASON_CODES, STOPPED
 from engine.backtest.lanes import make_lane
-from engine.backtest.records import Bounds, Restart, Skip
+from engine.backtest.records import Restart, Skip
 from engine.portfolio import (
+    Bounds,
+    Held,
+    Terms,
+    Wish,
+    decide_trade,
     fill_price,
     needs_rebalance,
-    order_within,
     quiet_range,
+    reachable,
     stop_fill_reference,
-    within_bounds,
+    trade_reason,
 )
 from strategies.sleeve import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from engine.backtest.lanes import Lane
     from engine.market.series import Market
     from engine.portfolio import Costs, SymbolFilters
     from strategies.sleeve import Sleeve
@@ -161,7 +165,7 @@ class Simulation(Account):
         for hour, flag, weighted_0, weighted_1, weighted_2, mark_0, mark_1, mark_2, more in self._hours(until):
             if flag:
                 self._settle(hour)
-            base = equity if equity < cap else cap  # noqa: FURB136 - engine.portfolio.sizing_base without the calls
+            base = equity if equity < cap else cap  # noqa: FURB136 - engine.portfolio.sized_on without the calls
             base = base * exposure if base > 0.0 else 0.0
             if not near[0] < weighted_0 * base < far[0]:
                 self._decide(hour, 0, weighted_0 * base)
@@ -216,17 +220,13 @@ class Simulation(Account):
         That is a position to be trimmed, or a sleeve that must be told of the entries it misses.
         """
         remembers = self._lanes[index].sleeve.remembers
-        if index in self._trimming or (remembers and self._bounds.closed):
+        bounds = self._bounds
+        if index in self._trimming or (remembers and bounds.closed):
             self._near[index], self._far[index] = math.inf, -math.inf
         else:
             self._near[index], self._far[index] = quiet_range(self._last_target[index], self._dead_band)
-        self._plain[index] = not (
-            remembers
-            or index in self._trimming
-            or self._filters[index]
-            or self._bounds.closed
-            or not self._bounds.entries_allowed
-        )
+        bound = bounds.closed or not bounds.entries_allowed
+        self._plain[index] = not (remembers or index in self._trimming or bound)
 
     def _settle(self, hour: int) -> None:
         """Book the funding that is due at the open of an hour, on what is held before any order."""
@@ -247,64 +247,50 @@ class Simulation(Account):
     def _decide(self, hour: int, index: int, target: float) -> None:
         """Look at a lane whose target left its quiet range."""
         if target != target:  # noqa: PLR0124 - NaN: no signal, or no bar to trade in
-            return
-        if not self._plain[index]:
+            if self._bounds.closed and self._qty[index] != 0.0 and not math.isnan(self._lanes[index].open.item(hour)):
+                self._decide_with_care(hour, index, target)
+        elif not self._plain[index]:
             self._decide_with_care(hour, index, target)
         elif needs_rebalance(target, self._last_target[index], self._dead_band):
-            lane = self._lanes[index]
-            wanted = target / lane.sized_at.item(hour)
-            self._execute(hour, index, wanted, lane.open.item(hour), target, _reason(self._qty[index], wanted))
+            # `engine.portfolio.decide_trade` where nothing but the target has a say, written out: most orders are so.
+            lane, held, filters = self._lanes[index], self._qty[index], self._filters[index]
+            close = lane.sized_at.item(hour)
+            after = target / close
+            if filters is not None:
+                after, refused_usd = reachable(after, held, close, filters)
+                if refused_usd != 0.0:
+                    self._refuse(hour, index, refused_usd)
+            if after != held:
+                before_slippage, left = lane.open.item(hour), target if after != 0.0 else 0.0
+                self._execute(hour, index, after, before_slippage, left, trade_reason(held, after))
 
     def _decide_with_care(self, hour: int, index: int, target: float) -> None:
         """Decide where bounds, the venue's limits or a sleeve's memory have a say."""
-        lane, held = self._lanes[index], self._qty[index]
-        trimming = index in self._trimming
-        if trimming:
+        lane = self._lanes[index]
+        trim = index in self._trimming
+        if trim:
             self._trimming.discard(index)
             self._watch(index)
-        if held == 0.0 and not self._may_open(hour, lane, target):
-            return
-        close = lane.sized_at.item(hour)
-        wanted = within_bounds(target / close, held, entries_allowed=self._bounds.entries_allowed)
-        must_reduce = trimming and abs(wanted) < abs(held)
-        if wanted == held or not (must_reduce or needs_rebalance(target, self._last_target[index], self._dead_band)):
-            return
-        order = order_within(wanted, held, close, self._filters[index], must_reduce=must_reduce)
-        if order.refused_usd:
-            self._refuse(hour, index, order.refused_usd)
-        if order.delta_qty == 0.0:
-            return
-        after = 0.0 if order.delta_qty == -held else held + order.delta_qty
-        flattened = after == 0.0 and self._bounds.closed and lane.weighted[hour] != 0.0
-        if after == 0.0 and not flattened:
-            ending = lane.sleeve.signals.ending[lane.decided[hour]]
-            reason = "time_stop" if ending == Ending.TIME_STOP else "exit"
-        else:
-            trimmed = must_reduce and held * after > 0.0
-            reason = "flatten" if flattened else "reduce" if trimmed else _reason(held, after)
-        self._execute(hour, index, after, lane.open.item(hour), target if after != 0.0 else 0.0, reason)
-        if flattened:
-            self._restart(hour, index, "flatten")
-
-    def _may_open(self, hour: int, lane: Lane, target: float) -> bool:
-        """Return whether a flat lane may open. An entry not made is missed, and a sleeve with memory is told so."""
-        if lane.weighted[hour] == 0.0:
-            return False
-        allowed = target != 0.0 and self._bounds.entries_allowed
-        if not lane.sleeve.remembers:
-            return allowed
-        decided = lane.decided.item(hour)
-        standing = decided > 0 and lane.sleeve.signals.position[decided - 1] != 0.0
-        if standing or not allowed:
-            self._restart(hour, self._lanes.index(lane), "standing" if standing else "blocked")
-        return allowed and not standing
+        decided, signals = lane.decided.item(hour), lane.sleeve.signals
+        stood = decided > 0 and signals.position.item(decided - 1) != 0.0
+        timed_out = signals.ending.item(decided) == Ending.TIME_STOP
+        wish = Wish(lane.weighted.item(hour), lane.sleeve.remembers, stood, timed_out)
+        held = Held(self._qty[index], self._last_target[index], lane.sized_at.item(hour))
+        terms = Terms(self._dead_band, self._filters[index])
+        decision = decide_trade(wish, held, target, terms, self._bounds, trim=trim)
+        if decision.refused_usd != 0.0:
+            self._refuse(hour, index, decision.refused_usd)
+        if decision.qty_after != held.qty:
+            before_slippage = lane.open.item(hour)
+            self._execute(hour, index, decision.qty_after, before_slippage, decision.target_usd, decision.reason)
+        if decision.restart:
+            self._restart(hour, index, decision.restart)
 
     def _refuse(self, hour: int, index: int, notional_usd: float) -> None:
+        """Tell of an order below the venue's minimum, once for as long as it stands."""
         if index not in self._refused:
             self._refused.add(index)
             self.skips.append(Skip(hour, self.grid_ms.item(hour), self.symbols[index], notional_usd, "minimum"))
-        if self._qty[index] == 0.0:
-            self._restart(hour, index, "minimum")
 
     def _stop(self, hour: int) -> None:
         """Fill the stops that the hour's range reaches."""
@@ -328,8 +314,9 @@ class Simulation(Account):
         self._journal.lanes[index].write(hour, after, self._cash[index])
         self._journal.trades.extend((hour, index, delta, after, price, fee, REASON_CODES[reason]))
         self._last_target[index] = target
-        if not self._plain[index]:
+        if self._refused:
             self._refused.discard(index)
+        if not self._plain[index]:
             self._watch(index)
         elif target > 0.0:
             self._near[index], self._far[index] = target * self._quiet[0], target * self._quiet[1]
@@ -341,8 +328,6 @@ class Simulation(Account):
     def _restart(self, hour: int, index: int, reason: str) -> None:
         """Tell a sleeve at the bar it decided on that its entry was missed or its position closed by force."""
         lane = self._lanes[index]
-        if not lane.sleeve.remembers:
-            return
         lane.take(lane.sleeve.restart(lane.decided.item(hour)))
         self._targets[index][hour:] = lane.weighted[hour:].tolist()
         self._flag(lane.stops_reached().tolist(), _STOP_REACHED)
@@ -353,11 +338,3 @@ class Simulation(Account):
         """Mark hours at which something is due; a reached stop outranks funding, which is looked for at every mark."""
         for hour in hours:
             self._flags[hour] = max(event, self._flags[hour])
-
-
-def _reason(held: float, wanted: float) -> str:
-    if held == 0.0:
-        return "entry"
-    if wanted == 0.0:
-        return "exit"
-    return "flip" if held * wanted < 0.0 else "rebalance"

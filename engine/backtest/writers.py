@@ -95,6 +95,6 @@ def write_lines(lines: Iterable[str], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(f"{line}\n" for line in lines)
+            file.write("\n".join((*lines, "")))
     except OSError as failure:
         raise DataError(Problem("unwritable", str(path), f"cannot be written: {failure.strerror}")) from None

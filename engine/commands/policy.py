@@ -14,7 +14,7 @@ REFERENCE = Path("docs/policy-reference.md")
 SCHEMAS = Path("docs/schemas")
 
 policy_app = typer.Typer(
-    help="Policies: check, test, mutate, compare, replay, review.", no_args_is_help=True, rich_markup_mode=None
+    help="Policies: check, test, explain, mutate, compare, replay, review.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -29,6 +29,7 @@ def policy_check(rules: RulesOption = RULES, as_json: JsonOption = False) -> Non
 
     bundle = load_bundle(rules)
     hashes = {"bundle": bundle.name, "sha256": bundle.sha256, "config_sha256": bundle.config_sha256}
+    hashes["digest"] = bundle.digest
     output(hashes if as_json else bundle, check_text, as_json)
 
 
@@ -45,16 +46,43 @@ def policy_test(
     Example: stagegate policy test policies/tests --junit reports/policy.xml
     """
     from engine.policy.bundle import load_bundle
-    from engine.policy.coverage import coverage
-    from engine.policy.junit import write_junit
-    from engine.policy.testing import run_policy_tests
+    from engine.policy.testing.coverage import coverage
+    from engine.policy.testing.junit import write_junit
+    from engine.policy.testing.run import run_policy_tests
     from engine.reports.terminal_policy import tests_text
 
     run = run_policy_tests(load_bundle(rules), paths or [POLICY_TESTS], engines="both" if both else "interpreter")
     if junit:
         write_junit(run, junit)
-    output(coverage(run) if as_json else run, lambda tests: tests_text(tests, coverage(tests)), as_json)
+    seen = coverage(run)
+    output({**run.to_json(), "coverage": seen} if as_json else run, lambda tests: tests_text(tests, seen), as_json)
     raise typer.Exit(1 if run.failed else 0)
+
+
+@policy_app.command("explain")
+def policy_explain(
+    subject: Annotated[str | None, typer.Argument(metavar="[ID]", help="A verdict, rule, fact or requirement.")] = None,
+    facts: Annotated[Path | None, typer.Option("--facts", help="A YAML or JSON file: values, or days of them.")] = None,
+    policy: Annotated[str | None, typer.Option("--policy", help="The policy; `action` if facts are given.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", envvar="STAGEGATE_LEDGER", help="The ledger to read.")
+    ] = None,
+    rules: RulesOption = RULES,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain a verdict, facts, or an id: every condition with value, threshold and margin, causes, what is near.
+
+    Example: stagegate policy explain V20221109-1400-action-3fa9c1
+
+    Another: stagegate policy explain drawdown_red
+
+    Another: stagegate policy explain --facts facts.yaml --policy action
+    """
+    from engine.policy_explain.question import Question, answer
+    from engine.policy_explain.text import answer_text
+
+    known = ledger or (LEDGER if LEDGER.is_file() else None)
+    output(answer(Question(subject, facts, policy, known, rules)), answer_text, as_json)
 
 
 @policy_app.command("mutate")
@@ -69,11 +97,11 @@ def policy_mutate(
     Example: stagegate policy mutate action
     """
     from engine.policy.bundle import load_bundle
-    from engine.policy.mutation import mutate
+    from engine.policy.mutation.run import mutate
     from engine.reports.terminal_policy import mutation_text
 
     report = mutate(load_bundle(rules), [tests], policies=policies or ())
-    output(report.survivors if as_json else report, mutation_text, as_json)
+    output(report, mutation_text, as_json)
     raise typer.Exit(1 if report.survivors else 0)
 
 
@@ -91,8 +119,10 @@ def policy_replay(
     """
     from engine.policy_review.replay import replay_report
     from engine.policy_review.text import policy_replay_text
+    from engine.reports.progress import rehearsal_progress
 
-    report = replay_report(ledger, str(rules), rules=rules, against=against, in_loop=in_loop)
+    with rehearsal_progress() as advance:
+        report = replay_report(ledger, str(rules), rules=rules, against=against, in_loop=in_loop, progress=advance)
     output(report, policy_replay_text, as_json)
 
 
@@ -128,30 +158,34 @@ def policy_review(
     """
     from engine.policy_review.review import review_page
     from engine.policy_review.text import review_text
+    from engine.reports.progress import rehearsal_progress
 
-    review = review_page(revisions, history, out, rules=rules)
+    with rehearsal_progress() as advance:
+        review = review_page(revisions, history, out, rules=rules, progress=advance)
     output(review, review_text, as_json)
     raise typer.Exit(review.exit_code)
 
 
 @policy_app.command("fmt")
 def policy_fmt(
-    paths: Annotated[list[Path], typer.Argument(help="Policies, vocabularies, bundles or policy tests.")],
+    paths: Annotated[list[Path], typer.Argument(help="Policies, vocabularies, bundles, policy tests, or folders.")],
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit code 1 if a file is not formatted.")
+        bool, typer.Option("--check", help="Change nothing, show the difference; exit code 1 if there is one.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Lay files out as the house does; comments and meaning stay.
 
     Example: stagegate policy fmt policies/action.yaml
     """
-    from engine.policy.formatting import format_file
+    from engine.policy.layout.formatting import format_files
+    from engine.reports.terminal_policy import formats_text
 
-    changed = [formatted for formatted in map(format_file, paths) if formatted.is_changed]
-    for formatted in changed:
-        show(f"{'would change' if check else 'changed'} {formatted.name}")
-        if not check:
-            Path(formatted.name).write_text(formatted.after, encoding="utf-8")
+    found = format_files(paths)
+    changed = [formatted for formatted in found if formatted.is_changed]
+    for formatted in [] if check else changed:
+        Path(formatted.name).write_bytes(formatted.after.encode())
+    output(found, lambda files: formats_text(files, check=check), as_json)
     raise typer.Exit(1 if check and changed else 0)
 
 
@@ -159,6 +193,7 @@ def policy_fmt(
 def policy_doc(
     out: Annotated[Path, typer.Option("--out", help="A .md or .html file.")] = REFERENCE,
     rules: RulesOption = RULES,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the policy reference: tables a committee can sign.
 
@@ -167,24 +202,34 @@ def policy_doc(
     from engine.policy.bundle import load_bundle
     from engine.reports.archive import write_report
     from engine.reports.policy_reference import policy_reference, reference_html, reference_markdown
+    from engine.reports.terminal_policy import written_text
 
     reference = policy_reference(load_bundle(rules))
     text = reference_html(reference) if out.suffix == ".html" else reference_markdown(reference)
-    show(f"written: {write_report(out, text)}")
+    output([write_report(out, text)], written_text, as_json)
 
 
 @policy_app.command("schema")
 def policy_schema(
     out: Annotated[Path, typer.Option("--out", help="The folder.")] = SCHEMAS,
+    settings: Annotated[bool, typer.Option("--settings", help="Print .vscode/settings.json, write nothing.")] = False,
     rules: RulesOption = RULES,
+    as_json: JsonOption = False,
 ) -> None:
     """Write JSON Schemas, by which an editor completes and checks policies.
 
     Example: stagegate policy schema
+
+    Another: stagegate policy schema --settings > .vscode/settings.json
     """
     from engine.policy.bundle import load_bundle
-    from engine.policy.editor_schema import schema_files
+    from engine.policy.editor.schema import editor_settings, schema_files
     from engine.reports.archive import write_report
+    from engine.reports.terminal_policy import written_text
 
-    for name, text in schema_files(load_bundle(rules).vocabulary).items():
-        show(f"written: {write_report(out / name, text)}")
+    bundle = load_bundle(rules)
+    if settings:
+        show(editor_settings(bundle).rstrip())
+        return
+    files = schema_files(bundle.vocabulary)
+    output([write_report(out / name, text) for name, text in files.items()], written_text, as_json)

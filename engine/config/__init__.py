@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.config.filters import load_filters
 from engine.config.load import DEFAULT_CONFIG, load_config
 from engine.config.model import (
     BacktestConfig,
@@ -44,5 +45,6 @@ __all__ = [
     "StrategyChoice",
     "VolParityConfig",
     "load_config",
+    "load_filters",
     "require_supported",
 ]

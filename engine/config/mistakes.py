@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.config.schema import CONFIG, Rules
 from engine.errors import Problem
+from engine.fits import fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,6 +57,8 @@ def schema_mistakes(
         owner: the strategy whose parameters these are; empty for the file's blocks.
         partial: keys may be missing.
     """
+    if fits(data, schema, require_all=not partial):
+        return []
     validator = _validator_class()(schema, require_all=not partial)
     validator.validate(data, normalize=False)
     return [_mistake(error, schema, at, owner) for error in validator.errors]

@@ -21,6 +21,7 @@ Check = Callable[[str, Any, Report], None]
 MAX_BARS = 100_000
 MAX_BPS = 1_000
 MAX_LEVERAGE = 125
+LEAST_LIMIT, MAX_LIMIT = 1e-12, 1_000_000
 END_OF_TIME_MS = parse_time("2200-01-01")
 
 

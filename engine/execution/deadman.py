@@ -119,10 +119,18 @@ class DeadMan:
         """Renew until cancelled, then disarm as far as the venue can be reached."""
         try:
             while True:
-                await asyncio.gather(*(self._renew(symbol) for symbol in self.symbols))
+                await self.renew()
                 await asyncio.sleep(self.renew_ms / SECOND_MS)
         finally:
-            await asyncio.gather(*(self._set(symbol, 0) for symbol in self.symbols))
+            await self.disarm()
+
+    async def renew(self) -> None:
+        """Wind up every countdown once."""
+        await asyncio.gather(*(self._renew(symbol) for symbol in self.symbols))
+
+    async def disarm(self) -> None:
+        """End every countdown, as far as the venue can be reached."""
+        await asyncio.gather(*(self._set(symbol, 0) for symbol in self.symbols))
 
     async def _renew(self, symbol: str) -> None:
         self.failures[symbol] = 0 if await self._set(symbol, self.after_ms) else self.failures[symbol] + 1

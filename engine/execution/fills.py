@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from engine.errors import Problem, UnavailableError
 from engine.execution.ids import is_ours, parent_of, purpose_of
+from engine.execution.journal import FOREIGN
 from engine.execution.venue import FORCED_PREFIXES
 from engine.ledger import Fill
 
@@ -28,7 +29,6 @@ OVERLAP_MS = MINUTE_MS
 OPEN_BOOKS_MS = 30 * DAY_MS
 """How long an order whose fills are not all booked keeps its history being read again."""
 
-FOREIGN = "foreign"
 FORCED = "forced"
 
 OTHER_FEE = "fee_in_other_asset"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.execution.ids import client_id, parent_id, parent_prefix
 from engine.execution.venue import NOT_SENT, Accepted, OrderRequest, OrderState, Rejected, StopRequest, StopState
-from engine.ledger import Event, Intent, OrderUpdate, Parent
+from engine.ledger import Event, Intent, OrderUpdate, Parent, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,9 @@ UNKNOWN = "UNKNOWN"
 ABSENT = "ABSENT"
 UNSENT = "NOT_SENT"
 REJECTED = "REJECTED"
+
+FOREIGN = "foreign"
+"""The reason of a fill of an order that no ledger of ours knows."""
 
 _DIGITS = 15
 _ZERO = Decimal(0)
@@ -128,7 +131,8 @@ class Journal:
 
     def note_event(self, kind: str, subject: str, at_ms: int, document: str) -> None:
         """Record something that people should know; the same of the same instant is one event."""
-        self.ledger.append(Event(f"{kind}-{subject}-{at_ms}", at_ms, kind, subject, document))
+        name = f"{kind}-{subject}-{at_ms}-{sha256_of(document)[:8]}"
+        self.ledger.append(Event(name, at_ms, kind, subject, document))
 
     def filled(self, name: str) -> Decimal:
         """Return how much of an order is known to be filled, base asset."""
@@ -142,6 +146,18 @@ class Journal:
         """Return the quantities that the fills sum up to, signed, only those that are not zero."""
         held = {symbol: exact(round(qty, _DIGITS - 3)) for symbol, qty in self.ledger.held(self.account).items()}
         return {symbol: qty for symbol, qty in held.items() if qty}
+
+    def strangers(self) -> frozenset[str]:
+        """Return the symbols held whose position somebody else traded in since it was last flat (A64)."""
+        held: dict[str, Decimal] = {}
+        meddled: set[str] = set()
+        for fill in self.ledger.fills(self.account):
+            held[fill.symbol] = held.get(fill.symbol, _ZERO) + fill.side * exact(fill.qty)
+            if not held[fill.symbol]:
+                meddled.discard(fill.symbol)
+            elif fill.reason == FOREIGN:
+                meddled.add(fill.symbol)
+        return frozenset(meddled)
 
 
 def parent_row(name: str, account: str, order: ParentOrder, at_ms: int) -> Parent:

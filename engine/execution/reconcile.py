@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from engine.errors import Problem, UsageError
 from engine.execution.fills import OTHER_FEE
 from engine.execution.journal import exact
+from engine.ledger import Event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -78,12 +79,14 @@ class LedgerSide:
         held: symbol -> signed quantity, those that are not zero.
         orders: client ids that may stand as orders.
         stops: client id -> symbol, of the stops that should stand.
+        strangers: symbols held in which somebody else traded since they were last flat.
         cash_usd: the opening balance plus everything that moved cash since, profit left out; None: no opening is known.
     """
 
     held: Mapping[str, Decimal]
     orders: frozenset[str]
     stops: Mapping[str, str]
+    strangers: frozenset[str]
     cash_usd: Decimal | None
 
 
@@ -110,6 +113,7 @@ def ledger_side(journal: Journal) -> LedgerSide:
         held=journal.held(),
         orders=frozenset(intent.client_id for intent in intents if not intent.algo),
         stops={intent.client_id: intent.symbol for intent in intents if intent.algo},
+        strangers=journal.strangers(),
         cash_usd=_cash_usd(journal),
     )
 
@@ -185,9 +189,13 @@ async def check_start(
         raise UsageError([_refusal(one) for one in refused])
     if not journal.ledger.events(OPENING):
         wallet_usd = (await venue.balance()).wallet_usd
-        document = json.dumps({"wallet_usd": str(wallet_usd)})
-        journal.note_event(OPENING, journal.account, clock.now_ms(), document)
+        journal.ledger.append(venue_opening(journal.account, clock.now_ms(), wallet_usd))
     return found
+
+
+def venue_opening(account: str, at_ms: int, wallet_usd: Decimal) -> Event:
+    """Return the event that says what cash an account began with."""
+    return Event(f"{OPENING}-{account}-{at_ms}", at_ms, OPENING, account, json.dumps({"wallet_usd": str(wallet_usd)}))
 
 
 _CURES = {
@@ -208,6 +216,8 @@ def _positions(venue: VenueSide, ledger: LedgerSide) -> Iterable[Difference]:
         here = ledger.held.get(symbol, _ZERO)
         if there != here:
             yield Difference(Kind.POSITION, symbol, f"{there:f}", f"{here:f}")
+        elif symbol in ledger.strangers:
+            yield Difference(Kind.POSITION, symbol, f"{there:f}", f"{here:f}, in part traded by somebody else")
 
 
 def _cash_usd(journal: Journal) -> Decimal | None:

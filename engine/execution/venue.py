@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from engine.errors import Problem
+    from engine.market.series import FundingRates
     from strategies.bars import Bars
 
 __all__ = [
@@ -127,6 +128,10 @@ class Venue(Protocol):
 
     async def closed_bars(self, symbol: str, from_ms: int, *, mark: bool = False) -> Bars:
         """Return the hourly bars that open at or after `from_ms` and are closed; of mark prices where `mark`."""
+        ...
+
+    async def funding_rates(self, symbol: str, from_ms: int) -> FundingRates:
+        """Return the funding settlements from a time until now."""
         ...
 
     async def running_open(self, symbol: str, open_ms: int) -> Decimal | None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine.ledger.order_queries import OrderQueries
 from engine.ledger.reading import RowT, bounds, upper
 from engine.ledger.rows import (
@@ -158,10 +156,14 @@ class LedgerReader(OrderQueries):
 
 
 def _ints(values: Sequence[int]) -> IntArray:
+    import numpy as np  # noqa: PLC0415 - keeps queries of a few rows fast
+
     return np.array(values, dtype=np.int64)
 
 
 def _reals(values: Sequence[float | None]) -> FloatArray:
+    import numpy as np  # noqa: PLC0415 - the same
+
     return np.array(values, dtype=np.float64)
 
 

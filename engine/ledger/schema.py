@@ -72,7 +72,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> 
                 database.executescript(migration.sql)
                 database.table("migrations").insert({"number": migration.number, "name": migration.name})
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # also Ctrl-C, and raised again: half a migration must not stay
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -80,7 +80,7 @@ class Ledger(LedgerReader):
                 opening.bring_up_to_date(connection, path, steps, create=create, read_only=read_only)
                 ledger = cls(path, connection, steps)
                 ledger._set_durability()
-            except BaseException:
+            except BaseException:  # also Ctrl-C, and raised again: nobody else closes it
                 connection.close()
                 raise
         return ledger
@@ -114,7 +114,7 @@ class Ledger(LedgerReader):
         try:
             yield
             self._execute("COMMIT" if outermost else f"RELEASE {level}")
-        except BaseException:
+        except BaseException:  # also Ctrl-C, and raised again: half a group must not stay
             # SQLite ends the transaction itself on a full disk
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK" if outermost else f"ROLLBACK TO {level}")

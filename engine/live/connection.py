@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from engine.clock import SECOND_MS, SystemClock
 from engine.errors import Problem, UsageError
 from engine.execution.binance.client import Addresses, Keys
+from engine.live.whole_file import replace_json
 from engine.timeline import run_paced
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 KEY, SECRET = "BINANCE_API_KEY", "BINANCE_API_SECRET"
 """The environment variables of the real account (R021, R022)."""
 
-_OWNER_ONLY = 0o600
 _TEXTS = ("rest_url", "stream_url", "api_key", "api_secret")
 
 T = TypeVar("T")
@@ -160,17 +160,9 @@ def announce(path: Path, announcement: Announcement) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "w", encoding="utf-8", opener=_owners) as file:
-            file.write(json.dumps(asdict(announcement), indent=2, sort_keys=True) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        problem = f"the simulator's address cannot be written: {error.strerror or error}"
-        raise UsageError(Problem("exchange", str(path), problem, "name a folder you may write to")) from None
+    problem = replace_json(path, asdict(announcement), owner_only=True)
+    if problem:
+        raise UsageError(Problem("exchange", str(path), problem, "name a folder you may write to"))
 
 
 def read_announcement(path: Path) -> Announcement:
@@ -194,7 +186,3 @@ def read_announcement(path: Path) -> Announcement:
         problem = "the announcement of the simulated exchange cannot be understood"
         raise UsageError(Problem("exchange", str(path), problem, "start the simulator again: it writes it")) from None
     return Announcement(**texts, now_ms=now_ms, real_ms=real_ms, speed=speed)
-
-
-def _owners(path: str, flags: int) -> int:
-    return os.open(path, flags, _OWNER_ONLY)

@@ -7,16 +7,18 @@ instruction: the next start reads the ledger, asks the venue, and goes on.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from engine.backtest import WARMUP_BARS
 from engine.bounds import Change
 from engine.clock import DAY_MS, HOUR_MS, SECOND_MS
 from engine.errors import VenueError
+from engine.execution.course import TRADING
 from engine.execution.executor import parent_order
 from engine.execution.planned import Decided, Plan, SleeveState
 from engine.execution.planner import plan
+from engine.execution.stops import StopReport, StopStatus
 from engine.live.account import RISK, MarkPrice
 from engine.portfolio import Bounds, SymbolFilters, Why
 from strategies.sleeve import Ending
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from engine.execution.fills import FillBook
     from engine.execution.flattened import FlattenReport
     from engine.execution.permit import Permit
-    from engine.execution.stops import StopKeeper, StopReport
+    from engine.execution.stops import StopKeeper
     from engine.execution.venue import Venue, VenueFilters
     from engine.governor import Governor
     from engine.ledger import Ledger
@@ -120,6 +122,7 @@ class BarReport:
         stops: how the protection stands.
         flattened: the report of a flatten, where the book had to be closed.
         unheard: what the venue did not answer, in words; the equity is then as old as the last mark.
+        readings: what each sleeve said.
     """
 
     close_ms: int
@@ -130,6 +133,7 @@ class BarReport:
     stops: tuple[StopReport, ...] = ()
     flattened: FlattenReport | None = None
     unheard: tuple[str, ...] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
 class Desk:
@@ -180,11 +184,11 @@ class Desk:
         self._tell(made, readings, close_ms)
         self._triggers = {symbol: reading.stop_price for symbol, reading in readings.items() if reading.remembers}
         results = await self._execute(made, opens, close_ms, verdict_id)
-        stops = tuple([await self.protect(symbol) for symbol in self._triggers])
+        stops = await self.protect_all()
         self._sync_account()
         self._before, self._untrimmed = bounds, frozenset(made.untrimmed)
         self._note_bar(close_ms, made, results)
-        return BarReport(close_ms, outcome, verdict_id, made, results, stops, flattened, unheard)
+        return BarReport(close_ms, outcome, verdict_id, made, results, stops, flattened, unheard, readings)
 
     @property
     def governor(self) -> Governor:
@@ -205,6 +209,71 @@ class Desk:
         """
         filters = await self._venue_filters()
         return await self._parts.stops.keep(symbol, self._triggers.get(symbol), filters[symbol].tick_size)
+
+    async def protect_all(self) -> tuple[StopReport, ...]:
+        """Do the same for every symbol whose strategy has stops; before the first bar none is touched.
+
+        Raises:
+            LedgerError: a stop could not be recorded; it was not placed.
+        """
+        return tuple([await self._protected(symbol) for symbol in self._triggers])
+
+    async def filled(self, symbol: str) -> None:
+        """Keep the stop in step while orders still fill; one that cannot be is looked at again when they have ended.
+
+        Raises:
+            LedgerError: a stop could not be recorded; it was not placed.
+        """
+        if symbol in self._triggers:
+            await self._protected(symbol)
+
+    async def _protected(self, symbol: str) -> StopReport:
+        try:
+            return await self.protect(symbol)
+        except VenueError as error:
+            return StopReport(symbol, StopStatus.UNPROTECTED, detail=error.problems[0].problem)
+
+    @property
+    def tape(self) -> Tape:
+        """The bars that it decides on."""
+        return self._parts.tape
+
+    async def read_filters(self) -> tuple[str, ...]:
+        """Read the venue's limits anew; return the symbols that it takes no orders of.
+
+        Of a symbol that is no longer listed the last limits stay: what is held must still be closed.
+
+        Raises:
+            VenueError: they cannot be read; the old ones stay.
+        """
+        found = await self._parts.venue.filters()
+        self._filters |= found
+        return tuple(one for one in self._rules.symbols if one not in found or found[one].status != TRADING)
+
+    async def catch_up(self) -> None:
+        """Book what was filled and settled.
+
+        Raises:
+            VenueError: the venue does not tell.
+            LedgerError: it cannot be recorded.
+        """
+        try:
+            await self._parts.fills.take(self._rules.symbols)
+            await self._parts.settlements.take()
+        finally:
+            self._sync_account()
+
+    def govern(self, act: Callable[[Governor], None]) -> None:
+        """Have the governor take note of what happened outside, such as a flatten; what follows is recorded.
+
+        Raises:
+            LedgerError: it cannot be recorded.
+        """
+        parts = self._parts
+        act(parts.governor)
+        with parts.ledger.transaction():
+            parts.ledger.append(parts.account.unwritten())
+            parts.ledger.append(parts.events.take())
 
     async def _read_market(self, close_ms: int) -> tuple[str, ...]:
         """Bring the tape up to the close; return what the venue did not answer."""
@@ -235,12 +304,9 @@ class Desk:
     async def _read_books(self) -> tuple[str, ...]:
         """Book what was filled and settled; return what the venue did not answer."""
         try:
-            await self._parts.fills.take(self._rules.symbols)
-            await self._parts.settlements.take()
+            await self.catch_up()
         except VenueError as error:
             return (error.problems[0].problem,)
-        finally:
-            self._sync_account()
         return ()
 
     def _sync_account(self) -> None:
@@ -250,13 +316,14 @@ class Desk:
         account.take(ledger.funding(RISK, from_ms))
 
     def _mark(self, close_ms: int) -> None:
+        """Value the account at the close, and at those before it that were missed: a day without a mark is a gap."""
         account, tape, posture = self._parts.account, self._parts.tape, self._parts.governor.posture
-        if account.latest_ms >= close_ms:
-            return
-        found = {symbol: tape.mark_at(symbol, close_ms) for symbol in self._rules.symbols}
-        prices = {symbol: MarkPrice(*price) for symbol, price in found.items() if price is not None}
-        positions = {symbol: reading.position for symbol, reading in self._parts.signals.read(tape, {}).items()}
-        account.mark(close_ms, prices, positions, exposure=posture.exposure, cap_usd=posture.cap_usd)
+        for at_ms in range(account.latest_ms + HOUR_MS, close_ms + 1, HOUR_MS):
+            found = {symbol: tape.mark_at(symbol, at_ms) for symbol in self._rules.symbols}
+            prices = {symbol: MarkPrice(*price) for symbol, price in found.items() if price is not None}
+            readings = self._parts.signals.read(tape, {}).items() if at_ms == close_ms else ()
+            positions = {symbol: reading.position for symbol, reading in readings}
+            account.mark(at_ms, prices, positions, exposure=posture.exposure, cap_usd=posture.cap_usd)
 
     def _decide(self, close_ms: int) -> tuple[str, str]:
         """Return the outcome and the verdict's id; everything known so far is in the ledger afterwards."""
@@ -288,8 +355,8 @@ class Desk:
         return report
 
     def _bounds(self) -> Bounds:
-        posture = self._parts.governor.posture
-        now = Bounds(posture.exposure, posture.cap_usd, posture.entries_allowed)
+        governor = self._parts.governor
+        now = Bounds(governor.posture.exposure, governor.posture.cap_usd, governor.entries_allowed)
         return replace(now, trim=self._before is not None and now.cuts(self._before))
 
     def _plan(self, bounds: Bounds, close_ms: int, *, sized: bool) -> tuple[Plan, dict[str, Reading]]:
@@ -398,7 +465,7 @@ class Desk:
 
     async def _venue_filters(self) -> dict[str, VenueFilters]:
         if not self._filters:
-            self._filters = await self._parts.venue.filters()
+            await self.read_filters()
         return self._filters
 
     def _note_bar(self, close_ms: int, made: Plan, results: Sequence[ParentResult]) -> None:

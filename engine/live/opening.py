@@ -10,7 +10,7 @@ from engine.bounds import initial_posture
 from engine.clock import HOUR_MS
 from engine.facts import Assumptions, FactSource
 from engine.governor import Governor, Past, launch_changes
-from engine.inquiry import ACTION, posture_at
+from engine.inquiry import ACTION, posture_at, review_at
 from engine.live.account import RiskAccount
 from engine.live.desk import BAR, RESTART, WARMUP_MS, Desk, Parts, Rules
 from engine.live.eventlog import EventLog
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.execution.permit import Permit
     from engine.execution.stops import StopKeeper
     from engine.execution.venue import Venue
+    from engine.facts import GuardWord
     from engine.governor import Approvals
     from engine.ledger import Ledger
     from engine.live.shadow import Shadow
@@ -52,7 +53,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Hands:
-    """What a desk reaches the venue with; `resume` as in `Parts`."""
+    """What a desk reaches the venue with; `resume` as in `Parts`; `guard` returns what the risk guard says now."""
 
     venue: Venue
     permit: Permit
@@ -61,6 +62,7 @@ class Hands:
     stops: StopKeeper
     flatten: Callable[[str], Awaitable[FlattenReport]]
     resume: Callable[[], None] | None = None
+    guard: Callable[[], GuardWord | None] = lambda: None
 
 
 def launched_ms(ledger: Ledger) -> int | None:
@@ -131,6 +133,7 @@ def open_desk(
         approvals,
         past_of(ledger, start_ms),
         events.record,
+        hands.guard,
     )
     restarts: dict[str, list[int]] = {}
     for event in ledger.events(RESTART):
@@ -168,6 +171,7 @@ def past_of(ledger: Ledger, start_ms: int) -> Past:
         launched_ms=start_ms,
         flattened_ms=tuple(event.at_ms for event in ledger.events("flatten")),
         outcome=last.outcome if last else "",
+        review=review_at(ledger, FOR_EVER_MS),
     )
 
 

@@ -22,6 +22,7 @@ from engine.execution.flatten import flatten
 from engine.execution.flattened import Terms
 from engine.execution.journal import Journal
 from engine.execution.permit import Permit
+from engine.execution.reconcile import venue_opening
 from engine.execution.sending import Sender
 from engine.execution.siderecord import SideRecord
 from engine.execution.stops import StopKeeper
@@ -39,7 +40,8 @@ from engine.version import version
 from strategies.ensemble import make_sleeves
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from engine.clock import Clock
     from engine.execution.flattened import FlattenReport
@@ -150,6 +152,7 @@ async def staged(
         addresses = Addresses(server.rest_url, server.stream_url, keepalive_s=DAY_MS / SECOND_MS)
         async with connected(KEYS, symbols, clock, permit.present, addresses=addresses) as venue:
             sender = Sender(venue, Journal(ledger), permit, clock)
+            ledger.append(venue_opening("risk", course.start_ms, (await venue.balance()).wallet_usd))
             fills = FillBook(venue, sender.journal, clock, since_ms=course.start_ms)
             timeout_ms = round(config.live.limit_order_timeout_s * 1000)
 
@@ -180,9 +183,10 @@ def opened_exchange(course: Course) -> Exchange:
         course.spec or usual_spec(), default_leverage=futures.leverage, default_margin_type=futures.margin_type
     )
     prices = RecordedPrices(course.market, seed=course.seed)
-    exchange = Exchange(spec, prices, course.start_ms, seed=course.seed)
+    exchange = Exchange(spec, prices, course.start_ms - HOUR_MS, seed=course.seed)
     balance_usd = f"{course.capital_usd * MARGIN_OVER_CAPITAL:.2f}"
-    exchange.open_account(ACCOUNT, KEYS.api_key, KEYS.api_secret, balance_usd)
+    exchange.open_account(ACCOUNT, KEYS.api_key, KEYS.api_secret, balance_usd)  # paid in before the launch
+    exchange.advance(course.start_ms)
     return exchange
 
 
@@ -214,6 +218,7 @@ def on_real_path(
     *,
     seed: int,
     spec: ExchangeSpec | None = None,
+    at_end: Callable[[Scene, Course, Path], Awaitable[None]] | None = None,
 ) -> None:
     """Rehearse a plan through the adapter and the simulated venue (``--venue simulator``).
 
@@ -224,6 +229,7 @@ def on_real_path(
         progress: called with every bar.
         seed: of the simulated venue.
         spec: its rules; None: the usual ones.
+        at_end: awaited after the last bar, while the venue is still there: a drill.
 
     Raises:
         StagegateError: the ledger cannot be written.
@@ -240,6 +246,8 @@ def on_real_path(
                 progress(Progress(report.close_ms, done, total, report.outcome, scene.desk.account.equity_usd))
 
             await run_bars(scene, plan.start_ms, plan.end_ms, tell)
+            if at_end is not None:
+                await at_end(scene, course, ledger.path)
 
     run_virtual(main, plan.start_ms)
 

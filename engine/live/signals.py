@@ -68,7 +68,7 @@ class Tape:
         if before is not None and len(before):
             fresh = bars.part(int(np.searchsorted(bars.open_time_ms, before.open_time_ms[-1], side="right")), len(bars))
         if len(fresh) or before is None:
-            joined = fresh if before is None else _joined(before, fresh)
+            joined = fresh if before is None else before.joined(fresh)
             kept[bars.symbol] = joined.part(max(0, len(joined) - self._keep), len(joined))
         return len(fresh)
 
@@ -85,13 +85,19 @@ class Tape:
         """Return the symbols whose bar that closes at `close_ms` is there."""
         return tuple(name for name in self.symbols if self.next_ms(name) == close_ms)
 
+    def marks(self, symbol: str) -> Bars | None:
+        """Return what is kept of a symbol's mark prices."""
+        return self._marks.get(symbol)
+
     def mark_at(self, symbol: str, close_ms: int) -> tuple[float, bool] | None:
         """Return the price that a position is valued at when the hour ends, and whether the last price stands in."""
-        marks = self._marks.get(symbol)
-        if marks is not None and len(marks) and int(marks.open_time_ms[-1]) + HOUR_MS == close_ms:
-            return float(marks.close[-1]), False
-        bars = self._bars.get(symbol)
-        return (float(bars.close[-1]), True) if bars is not None and len(bars) else None
+        marks, bars = self._marks.get(symbol), self._bars.get(symbol)
+        at = -1 if marks is None else _at_or_before(marks, close_ms - HOUR_MS)
+        if marks is not None and at >= 0 and int(marks.open_time_ms[at]) + HOUR_MS == close_ms:
+            return float(marks.close[at]), False
+        if bars is None or not len(bars):
+            return None
+        return float(bars.close[max(_at_or_before(bars, close_ms - HOUR_MS), 0)]), True
 
 
 class Signals:
@@ -159,13 +165,13 @@ def _known(values: FloatArray, at: int) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _joined(before: Bars, after: Bars) -> Bars:
-    columns = ("open_time_ms", "open", "high", "low", "close", "volume")
-    return Bars(before.symbol, *(np.concatenate([getattr(before, name), getattr(after, name)]) for name in columns))
+def _at_or_before(bars: Bars, open_ms: int) -> int:
+    """Return the place of the last bar that opens at or before `open_ms`; −1 where none does."""
+    return int(np.searchsorted(bars.open_time_ms, open_ms, side="right")) - 1
 
 
 def _with_running(bars: Bars, open_: float) -> Bars:
     """Return the bars and the one that runs now, of which only the open is known."""
     at_ms = bars.open_time_ms[-1:] + HOUR_MS
     price = np.array([open_])
-    return _joined(bars, Bars(bars.symbol, at_ms, price, price, price, price, np.zeros(1)))
+    return bars.joined(Bars(bars.symbol, at_ms, price, price, price, price, np.zeros(1)))

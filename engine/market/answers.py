@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.clock import HOUR_MS
-from engine.market.series import impossible_rows, why_impossible
+from engine.market.series import FundingRates, impossible_rows, why_impossible
 from strategies.bars import Bars
 
 if TYPE_CHECKING:
@@ -58,3 +58,27 @@ def bars_of(kind: Kind, symbol: str, rows: Any, start_ms: int, end_ms: int) -> B
         why = why_impossible(*(float(column[bad[0]]) for column in table))
         raise NonsenseError(f"a bar of `{symbol}`", why)
     return Bars(symbol, times, *table)
+
+
+def rates_of(symbol: str, rows: Any, start_ms: int, end_ms: int) -> FundingRates:
+    """Return the settlements of a fundingRate answer, their times floored to the hour.
+
+    Args:
+        symbol: the venue's name.
+        rows: the answer, decoded JSON of any shape.
+        start_ms: none may be stamped before it.
+        end_ms: none may be stamped at or after it.
+
+    Raises:
+        NonsenseError: it cannot be read, lies outside, is out of order, or holds an impossible rate.
+    """
+    try:
+        stamps = np.array([int(row["fundingTime"]) for row in rows], dtype=np.int64)
+        rate = np.array([float(row["fundingRate"]) for row in rows], dtype=np.float64)
+    except (TypeError, IndexError, KeyError, ValueError):
+        raise NonsenseError(f"the funding of `{symbol}`") from None
+    hours = stamps - stamps % HOUR_MS
+    inside = not len(stamps) or (int(stamps[0]) >= start_ms and int(stamps[-1]) < end_ms)
+    if not (inside and bool((np.diff(hours) > 0).all()) and bool((np.abs(rate) < 1).all())):
+        raise NonsenseError(f"the funding of `{symbol}`")
+    return FundingRates(symbol, hours, rate)

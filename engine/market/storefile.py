@@ -41,7 +41,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # also Ctrl-C, and raised again: half a block must not stay
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

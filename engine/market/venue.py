@@ -7,12 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.errors import Problem, RejectedError, UnavailableError, VenueError
-from engine.market.answers import NonsenseError, bars_of
-from engine.market.series import FundingRates
+from engine.market.answers import NonsenseError, bars_of, rates_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from engine.clock import Clock
-    from engine.market.series import Kind
+    from engine.market.series import FundingRates, Kind
     from strategies.bars import Bars
 
 KLINES_A_PAGE = 1_500
@@ -99,19 +96,14 @@ class PublicData:
             times = {"startTime": start_ms, "endTime": end_ms - 1}
             rows = self._ask(self.client.futures_funding_rate, symbol=symbol, limit=FUNDING_A_PAGE, **times)
             try:
-                stamps = np.array([int(row["fundingTime"]) for row in rows], dtype=np.int64)
-                rate = np.array([float(row["fundingRate"]) for row in rows], dtype=np.float64)
-            except (TypeError, KeyError, ValueError):
-                raise self._nonsense(f"the funding of `{symbol}`") from None
-            hours = stamps - stamps % HOUR_MS
-            inside = not len(stamps) or (int(stamps[0]) >= start_ms and int(stamps[-1]) < end_ms)
-            if not (inside and bool((np.diff(hours) > 0).all()) and bool((np.abs(rate) < 1).all())):
-                raise self._nonsense(f"the funding of `{symbol}`")
-            if not len(stamps):
+                page = rates_of(symbol, rows, start_ms, end_ms)
+            except NonsenseError as fault:
+                raise self._nonsense(fault.expected) from None
+            if not len(page):
                 return
-            yield FundingRates(symbol, hours, rate)
-            start_ms = int(stamps[-1]) + 1
-            if len(stamps) < FUNDING_A_PAGE:
+            yield page
+            start_ms = int(page.time_ms[-1]) + HOUR_MS
+            if len(page) < FUNDING_A_PAGE:
                 return
 
     def _page_of_bars(self, kind: Kind, symbol: str, rows: Any, start_ms: int, end_ms: int) -> Bars:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COLOURS: tuple[str, ...] = get_args(Colour)
 RESERVED = ("all", "any", "not", "band", "every_band")
+MOST_LEAVES = 60  # the production engine is trusted with fewer in one rule; each is held against all others
 EXAMPLE = 'write one condition, such as `{drawdown: "> 12%"}`'
 
 _COMPARISON = re.compile(r"(>=|<=|!=|>|<|=)\s*(\S.*)")
@@ -90,6 +91,10 @@ class ConditionReader:
         kind = All if key == "all" else AnyOf
         condition = kind(tuple(part for _, part in parts))
         leaves = [leaf for at, part in parts for leaf in _leaves(at, part, kind, by_hand=True)]
+        if len(leaves) > MOST_LEAVES:
+            problem = f"`{key}` joins {len(leaves):,} comparisons, at most {MOST_LEAVES} are read"
+            self._findings.add(path, "too-many-conditions", problem, "split the rule", key=True)
+            return None
         if kind is All:
             self._check_all(path, leaves)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from engine.policy.host import EngineFault
+from engine.policy.fault import EngineFault
 from engine.policy.interpreter import evaluate, outcome_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Decision:
     Attributes:
         outcome: the more severe of the two.
         fired: the ids of all rules that fired in either, in the policy's order.
-        agree: whether both gave the same rules.
+        agree: whether both gave the same rules; None where the production engine gave no answer.
         fault: why the production engine gave no answer; None where it did.
         durable_fired: what the production engine fired; None where it gave no answer.
         interpreter_fired: what the interpreter fired.
@@ -47,7 +47,7 @@ class Decision:
 
     outcome: str
     fired: tuple[str, ...]
-    agree: bool
+    agree: bool | None
     fault: str | None
     durable_fired: tuple[str, ...] | None
     interpreter_fired: tuple[str, ...]
@@ -55,7 +55,7 @@ class Decision:
     @property
     def trusted(self) -> bool:
         """Whether both engines answered, and the same; if not: entries are blocked and an incident is opened."""
-        return self.agree and self.fault is None
+        return self.agree is True and self.fault is None
 
 
 def decide(policy: Policy, snapshot: Snapshot, engine: Production) -> Decision:
@@ -70,7 +70,7 @@ def decide(policy: Policy, snapshot: Snapshot, engine: Production) -> Decision:
         durable = engine.fired(snapshot)
     except EngineFault as failure:
         fault = str(failure)
-    agree = durable == interpreted
+    agree = None if durable is None else durable == interpreted
     either = {*interpreted, *(durable or ())}
     fired = interpreted if agree else tuple(one.id for one in policy.instances if one.id in either)
     return Decision(outcome_of(policy, fired), fired, agree, fault, durable, interpreted)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import PolicyError, Problem
 from engine.policy.decide import Decision, decide
-from engine.policy.host import HEARTBEAT, EngineFault, RulesHost
+from engine.policy.fault import HEARTBEAT, EngineFault
 from engine.policy.model import All, AnyOf, BandIs, Compare, Not, Unknown
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class DurableEngine:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        from engine.policy.host import RulesHost  # noqa: PLC0415 - the engine itself: compiling does not need it
+
         self._compiled = compile_policy(policy)
         self._host = RulesHost(self._compiled.shards)
 

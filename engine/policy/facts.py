@@ -43,18 +43,24 @@ Facts = Mapping[str, Fact]
 
 
 def validated(fact: Fact, spec: FactSpec, now_ms: int) -> Fact:
-    """Return `fact` as it may be used at `now_ms`.
+    """Return `fact` as it may be used at `now_ms`; see `checked`."""
+    return checked(fact, spec, now_ms)[0]
+
+
+def checked(fact: Fact, spec: FactSpec, now_ms: int) -> tuple[Fact, int | None]:
+    """Return `fact` as it may be used at `now_ms`, and its value in whole steps, None where it has none.
 
     A value of the wrong type, NaN, infinite, out of range or from the future is ``invalid``; one older than the
     vocabulary's `max_age` is ``stale``. Whatever is not ``ok`` loses its value.
     """
     if fact.status != OK:
-        return fact if fact.value is None else Fact(fact.name, None, fact.status, fact.as_of_ms)
-    if in_steps(fact, spec) is None or fact.as_of_ms > now_ms:
-        return Fact(fact.name, None, INVALID, fact.as_of_ms)
+        return (fact if fact.value is None else Fact(fact.name, None, fact.status, fact.as_of_ms)), None
+    steps = in_steps(fact, spec)
+    if steps is None or fact.as_of_ms > now_ms:
+        return Fact(fact.name, None, INVALID, fact.as_of_ms), None
     if now_ms - fact.as_of_ms > spec.max_age_ms:
-        return Fact(fact.name, None, STALE, fact.as_of_ms)
-    return fact
+        return Fact(fact.name, None, STALE, fact.as_of_ms), None
+    return fact, steps
 
 
 def validated_all(

@@ -1,6 +1,6 @@
 """The narrow use of durable-rules that is exact: one flat fact in, the names of the fired rules out.
 
-Imported by the worker process, so it imports nothing of this project but the stopwatch. What the engine cannot be
+Imported by the worker process, so it imports nothing of this project that takes time. What the engine cannot be
 trusted with (2.0.28; measured, see the tests) never reaches it: the compiler emits whole numbers, `and`, `or` and
 comparisons with a constant only; here each answer is checked for what the engine would otherwise hide.
 """
@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 from durable import engine as durable_engine
 
 from engine.clock import elapsed_s
+from engine.policy.fault import HEARTBEAT, EngineFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-HEARTBEAT = "beat"
+__all__ = ["EngineFault", "RulesHost", "message"]
+
 _SID = "now"
 _FACT_ID = 1
 
 # The engine measures its actions' leases with a function that Python 3.12 deprecates; a stopwatch serves as well.
 durable_engine._unix_now = elapsed_s  # noqa: SLF001 - see above
-
-
-class EngineFault(Exception):  # noqa: N818 - a fault of the engine, answered by the caller, never shown as an error
-    """The rules engine gave no answer that can be trusted; the text says why. Not a statement about the facts."""
 
 
 class RulesHost(durable_engine.Host):  # type: ignore[misc]
@@ -47,7 +45,7 @@ class RulesHost(durable_engine.Host):  # type: ignore[misc]
         try:
             for (name, _), shard in zip(self._shards, shards, strict=True):
                 self.register_rulesets({name: copy.deepcopy(shard["rules"])})  # the engine eats what it is given
-        except Exception as failure:
+        except Exception as failure:  # whatever the C extension raises, it is no answer
             raise EngineFault(f"the engine refuses the rules: {failure}") from failure
 
     def _run(self) -> None:
@@ -82,7 +80,7 @@ class RulesHost(durable_engine.Host):  # type: ignore[misc]
                 state = self.assert_fact(shard, fact)
             finally:
                 self.retract_fact(shard, fact)
-        except Exception as failure:
+        except Exception as failure:  # whatever the C extension raises, it is no answer
             raise EngineFault(f"the engine raised {type(failure).__name__}: {failure}") from failure
         if not isinstance(state, dict):
             raise EngineFault("the engine went silent")

@@ -6,25 +6,35 @@ durable-rules, must give the same answer; where the two differ, this file says w
 
 from __future__ import annotations
 
+from operator import eq, ge, gt, le, lt, ne
 from typing import TYPE_CHECKING
 
 from engine.policy.model import All, AnyOf, BandIs, Compare, Not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.policy.model import Band, Condition, Instance, Operator, Policy, Snapshot, Truth
+
+_HOLDS: Mapping[Operator, Callable[[int, int], bool]] = {
+    ">": gt,
+    ">=": ge,
+    "<": lt,
+    "<=": le,
+    "=": eq,
+    "!=": ne,
+}
 
 
 def evaluate(policy: Policy, snapshot: Snapshot) -> tuple[str, ...]:
     """Return the ids of the rules that fire, in the policy's order. A rule fires on True only."""
     values, bands = snapshot.values, policy.bands
-    return tuple(instance.id for instance in policy.instances if fires(instance, values, bands))
+    return tuple([instance.id for instance in policy.instances if fires(instance, values, bands)])
 
 
 def fires(instance: Instance, values: Mapping[str, int | None], bands: Mapping[str, Band]) -> bool:
     """Return whether one rule fires: its condition is True or, with a span, it has been for enough days."""
-    span = instance.span
+    span = instance.rule.span
     if span is None:
         return truth(instance.when, values, bands) is True
     days = values[instance.days_key]
@@ -78,28 +88,15 @@ def _any(parts: tuple[Condition, ...], values: Mapping[str, int | None], bands: 
 
 def colour(values: Mapping[str, int | None], band: Band, asked: str) -> Truth:
     """Return whether a band shows a colour: green, red, else yellow; unknown where the fact has no value."""
-    value = values[band.fact]
+    value, green, red = values[band.fact], band.green, band.red
     if value is None:
         return None
-    green = compare(value, band.green.operator, band.green.steps)
-    if asked == "green":
-        return green
-    red = compare(value, band.red.operator, band.red.steps)
-    return red if asked == "red" else not green and not red
+    if asked == "yellow":
+        return not (compare(value, green.operator, green.steps) or compare(value, red.operator, red.steps))
+    edge = green if asked == "green" else red
+    return compare(value, edge.operator, edge.steps)
 
 
-def compare(value: int | None, operator: Operator, steps: int) -> Truth:  # noqa: PLR0911 - one line an operator
+def compare(value: int | None, operator: Operator, steps: int) -> Truth:
     """Return `value operator steps`, exact; unknown where there is no value."""
-    if value is None:
-        return None
-    if operator == ">":
-        return value > steps
-    if operator == "<":
-        return value < steps
-    if operator == ">=":
-        return value >= steps
-    if operator == "<=":
-        return value <= steps
-    if operator == "=":
-        return value == steps
-    return value != steps
+    return None if value is None else _HOLDS[operator](value, steps)

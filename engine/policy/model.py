@@ -268,7 +268,7 @@ class Instance:
         """For how many days, or None: at once."""
         return self.rule.span
 
-    @property
+    @cached_property
     def days_key(self) -> str:
         """The name under which a snapshot holds the days counted for it."""
         return f"days {self.id}"

@@ -20,7 +20,7 @@ MAX_STEPS = 10**15
 
 _QUANTITY = re.compile(r"([-+]?[0-9]{1,18}(?:\.[0-9]{1,18})?) ?(%|[A-Za-z]+)?")
 _MINUTES = {"minute": 1, "minutes": 1, "hour": 60, "hours": 60, "day": 1440, "days": 1440}
-_SUFFIXES: dict[str, dict[str, int]] = {
+SUFFIXES: dict[str, dict[str, int]] = {
     "ratio": {"": 1},
     "percent": {"%": 1},
     "multiple": {"": 1, "x": 1},
@@ -83,7 +83,7 @@ def quoted(text: object) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the help that names the nearest known name, or all of them where none is near."""
     names = list(known)
-    match = get_close_matches(name, names, n=1, cutoff=0.6)
+    match = get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= _TRUNCATED else []
     if match:
         return f"did you mean `{match[0]}`?"
     shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")  # noqa: PLR2004 - one line of names
@@ -124,7 +124,7 @@ def threshold(spec: FactSpec, text: str, operator: str = "") -> int:
     said = quoted(f"{operator} {text}".strip())
     if quantity is None:
         raise MistakeError("threshold", f"{quoted(text)} is not a number", "write digits, without an exponent")
-    factors = _SUFFIXES[spec.unit]
+    factors = SUFFIXES[spec.unit]
     if quantity.suffix not in factors:
         raise MistakeError("unit", _wrong_unit(spec, said, quantity), _right_unit(spec, quantity, operator))
     exact = quantity.number * factors[quantity.suffix] / spec.resolution
@@ -155,13 +155,13 @@ def _wrong_unit(spec: FactSpec, said: str, quantity: Quantity) -> str:
 
 def _right_unit(spec: FactSpec, quantity: Quantity, operator: str) -> str:
     if spec.unit in {"minutes", "days"}:
-        return f"write {', '.join(name for name in _SUFFIXES[spec.unit] if name.endswith('s'))} after the number"
+        return f"write {', '.join(name for name in SUFFIXES[spec.unit] if name.endswith('s'))} after the number"
     number = quantity.number
     if spec.unit == "percent" and not quantity.suffix and 0 < abs(number) < 1:
         number *= 100
     if spec.unit in {"ratio", "multiple"} and quantity.suffix == "%":
         number /= 100
-    suffix = next(iter(_SUFFIXES[spec.unit]))
+    suffix = next(iter(SUFFIXES[spec.unit]))
     gap = " " if suffix.isalpha() else ""
     return f'write `"{f"{operator} {plain(number)}".strip()}{gap}{suffix}"`'
 
@@ -188,12 +188,12 @@ def to_steps(value: float, spec: FactSpec) -> int:
 
     0.285 is half-way between steps of 0.01 although its binary form is not: the decimal is what was meant.
     """
-    if spec.per_unit:
-        scaled = value * spec.per_unit
-        if -(2**40) < scaled < 2**40:
-            near = round(scaled)
-            # Below 2**40 the product is wrong by less than 0.001 of a step: only near a half does that matter.
-            if abs(scaled - near) <= 0.499:  # noqa: PLR2004 - see above
-                return near
+    per_unit = spec.per_unit
+    scaled = value * per_unit
+    if per_unit and -(2**40) < scaled < 2**40:
+        near = round(scaled)
+        # Below 2**40 the product is wrong by less than 0.001 of a step: only near a half does that matter.
+        if -0.499 <= scaled - near <= 0.499:  # noqa: PLR2004 - see above
+            return near
     exact = Decimal(repr(float(value))) / spec.resolution
     return int(exact.to_integral_value(ROUND_HALF_EVEN))

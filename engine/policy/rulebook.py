@@ -102,9 +102,11 @@ class _PolicyReader:
 
     def _outcomes(self) -> tuple[str, ...]:
         found = self.findings.value("outcomes") or []
+        seen: set[str] = set()
         for index, name in enumerate(found):
-            if name in found[:index]:
+            if str(name) in seen:
                 self.findings.add(("outcomes", index), "duplicate", f"the outcome `{name}` is given twice", "keep one")
+            seen.add(str(name))
         return tuple(name for index, name in enumerate(found) if self.findings.sound("outcomes", index))
 
     def _promotes(self) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from engine.policy.difference_words import duration_words, printed
 from engine.policy.effects import KEYS, Effects
 from engine.policy.model import FLAG, All, AnyOf, BandIs, Colour, Compare, Not, Unknown
+from engine.policy.notation import duration_words, printed
 from engine.policy.quantity import shown
 from engine.policy.regions import colour_region
 

@@ -8,18 +8,20 @@ import os
 import select
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.clock import elapsed_s
 from engine.policy.decide import Decision, decide
 from engine.policy.durable import compile_policy
-from engine.policy.host import EngineFault
+from engine.policy.fault import EngineFault
+from engine.policy.model import Snapshot
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from engine.policy.model import Policy, Snapshot
+    from engine.policy.model import Policy
 
 LIMIT_MS = 1_000
 START_LIMIT_MS = 10_000
@@ -32,6 +34,8 @@ _ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 class Worker:
     """durable-rules in a spawned process, for one policy; a new policy is a new worker.
+
+    Policies change without a gap: `started` returns a worker that has answered, then the one before is closed.
 
     The process is started at once and awaited at the first decision. After a fault it is killed and a new one started,
     so that the next decision finds a fresh engine. Use it as a context manager, or close it. Not for several threads.
@@ -54,6 +58,22 @@ class Worker:
         self._start_fault = ""
         self._closed = False
         self._start()
+
+    @classmethod
+    def started(cls, policy: Policy, *, limit_ms: int = LIMIT_MS, start_limit_ms: int = START_LIMIT_MS) -> Self:
+        """Return a worker that has answered once, so that a new policy takes over from one that decides until then.
+
+        Raises:
+            EngineFault: the engine does not start, or does not agree with the interpreter; nothing is left running.
+        """
+        worker = cls(policy, limit_ms=limit_ms, start_limit_ms=start_limit_ms)
+        with ExitStack() as stack:
+            stack.callback(worker.close)
+            decision = worker.decide(Snapshot(0, dict.fromkeys(policy.inputs)))
+            if not decision.trusted:
+                raise EngineFault(decision.fault or "the engines differ where nothing is known")
+            stack.pop_all()
+        return worker
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +104,9 @@ class Worker:
             deadline_s = elapsed_s() + self._limit_s
             self._send([self._number, self._compiled.values(snapshot)], deadline_s)
             return self._understood(self._receive(deadline_s, self._limit_s))
-        except BaseException:  # also Ctrl-C: an answer still on its way would be taken for the next question's
+        except (
+            BaseException
+        ):  # also Ctrl-C, and raised again: an answer still on its way would be taken for the next question's
             self._replace()
             raise
 

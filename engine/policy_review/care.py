@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.policy.coverage import coverage
-from engine.policy.mutation import mutate_tested
-from engine.policy.testing import run_policy_tests
+from engine.policy.mutation.run import mutate_tested
+from engine.policy.testing.coverage import coverage
+from engine.policy.testing.run import run_policy_tests
 from engine.revisions import named
 
 if TYPE_CHECKING:
-    from engine.policy.coverage import Coverage
-    from engine.policy.mutants import Mutant
-    from engine.policy.mutation import MutationReport
-    from engine.policy.testing import TestRun
+    from engine.policy.mutation.mutants import Mutant
+    from engine.policy.mutation.run import MutationReport
+    from engine.policy.testing.coverage import Coverage
+    from engine.policy.testing.run import TestRun
     from engine.revisions import Loaded
 
 

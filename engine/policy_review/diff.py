@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Problem, UsageError
 from engine.policy.bundle import Bundle
-from engine.policy.difference import Difference, difference
+from engine.policy.difference.compare import Difference, difference
 from engine.policy.model import Policy
 from engine.revisions import revisions
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from engine.policy.difference import Model
+    from engine.policy.difference.compare import Model
     from engine.policy_review.history import HistoryDifference
     from engine.revisions import Loaded
 

@@ -15,7 +15,7 @@ from engine.errors import LedgerError, Problem
 from engine.history import differences, recorded_days, replayed
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
-from engine.policy.difference_lean import NEITHER, hardness, moved
+from engine.policy.difference.lean import NEITHER, hardness, moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

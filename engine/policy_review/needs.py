@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.documents import read_document
 from engine.errors import PolicyError
-from engine.policy.difference_firing import compares
-from engine.policy.difference_lean import NEITHER
-from engine.policy.difference_words import bound
+from engine.policy.difference.firing import compares
+from engine.policy.difference.lean import NEITHER
+from engine.policy.difference.words import bound
 from engine.policy.schema import Findings, check_shape
 from engine.policy_review.rehearsals import Period
 from engine.revisions import named
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.policy.bundle import Bundle
-    from engine.policy.difference import Difference
+    from engine.policy.difference.compare import Difference
     from engine.revisions import Loaded
 
 FILE = "policy_review.yaml"

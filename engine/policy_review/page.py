@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.policy.coverage import LeafSeen, RuleSeen
+from engine.policy.testing.coverage import LeafSeen, RuleSeen
 from engine.policy_review.care import survivor_text
 from engine.policy_review.plot import START_USD, sparkline
 from engine.policy_review.rehearsals import REFERENCE
@@ -18,8 +18,8 @@ from engine.version import version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from engine.policy.coverage import Coverage
-    from engine.policy.difference import Difference, Lean
+    from engine.policy.difference.compare import Difference, Lean
+    from engine.policy.testing.coverage import Coverage
     from engine.policy_review.care import Care
     from engine.policy_review.history import HistoryDifference, Stretch
     from engine.policy_review.review import InLoop, Review

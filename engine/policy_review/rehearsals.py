@@ -172,7 +172,7 @@ def rehearsed(
             approve=period.approve,
             command=f"stagegate policy replay --in-loop --rules {bundle.path.name}",
         )
-        ledger = rehearse(request, progress).ledger
+        ledger = rehearse(request, progress, report=False).ledger
         look(ledger)
         return course_of(ledger, title, bundle.policies[ACTION].outcomes, recorded=False)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import Problem, UsageError
-from engine.ledger.rows import sha256_of
 from engine.policy_review.care import proof_of_care
 from engine.policy_review.diff import compared, difference_json
 from engine.policy_review.history import history_difference
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from engine.policy.difference import Difference
+    from engine.policy.difference.compare import Difference
     from engine.policy_review.care import Care
     from engine.policy_review.diff import DiffReport
     from engine.policy_review.history import HistoryDifference
@@ -63,6 +62,8 @@ class Review:
         care: tests, mutation score and coverage of the new bundle.
         needs: signatures.
         manifest: the files of the new bundle with their hashes: what is signed.
+        manifest_folder: where the files of the manifest lie, from the top of the tree.
+        digest: the one hash that stands for the whole bundle: of the manifest.
         page: where it was written.
     """
 
@@ -74,17 +75,14 @@ class Review:
     care: Care
     needs: Needs
     manifest: str = field(repr=False)
+    manifest_folder: str
+    digest: str
     page: Path
 
     @property
     def difference(self) -> Difference:
         """What changed."""
         return self.diff.difference
-
-    @property
-    def signing_sha256(self) -> str:
-        """The hash that stands for the whole bundle: of the manifest."""
-        return sha256_of(self.manifest)
 
     @property
     def plot(self) -> Path:
@@ -125,7 +123,7 @@ class Review:
                 "reasons": list(self.needs.reasons),
                 "launch": self.needs.launch,
             },
-            "sha256": self.signing_sha256,
+            "sha256": self.digest,
             "page": str(self.page),
             "exit_code": self.exit_code,
         }
@@ -170,7 +168,9 @@ def review_page(
             in_loop=in_loop,
             care=care,
             needs=needs(old.bundle, new.bundle, diff.difference, asked),
-            manifest=new.manifest(),
+            manifest=new.bundle.manifest,
+            manifest_folder=new.manifest_folder,
+            digest=new.bundle.digest,
             page=out,
         )
     _write(review)

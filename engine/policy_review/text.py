@@ -10,7 +10,7 @@ from engine.reports.numbers import count, day_text, percent, short_hash, usd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.policy.difference import Difference
+    from engine.policy.difference.compare import Difference
     from engine.policy_review.diff import DiffReport
     from engine.policy_review.history import HistoryDifference, Stretch
     from engine.policy_review.rehearsals import Course
@@ -70,7 +70,7 @@ def review_text(review: Review) -> str:
     )
     reasons = f", because {' and '.join(review.needs.reasons)}" if review.needs.reasons else ""
     lines += _wrapped("needs", f"{count(review.needs.signatures, 'signature')}{reasons}".replace("`", ""))
-    lines += _wrapped("sign", f"{review.manifest_path}  {short_hash(review.signing_sha256)}")
+    lines += _wrapped("sign", f"{review.manifest_path}  {short_hash(review.digest)}")
     return "\n".join([*lines, f"{'page':<{_LABEL}}{review.page}"])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from engine.bounds import RECOVERY, RESTART, SCALE_UP, Request
 from engine.clock import HOUR_MS, parse_time
@@ -20,16 +20,10 @@ from engine.errors import Problem, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.governor import Approvals
+
 THINKING_TIME_MS = 24 * HOUR_MS  # a simulated team answers on the next day
 KINDS = (RECOVERY, RESTART, SCALE_UP)
-
-
-class Approvals(Protocol):
-    """Decides which of the waiting requests have all their approvals."""
-
-    def given(self, requests: Sequence[Request], now_ms: int) -> tuple[Request, ...]:
-        """Return the requests approved at `now_ms`."""
-        ...
 
 
 @dataclass(frozen=True)

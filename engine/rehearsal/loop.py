@@ -5,28 +5,30 @@ Two accounts run side by side on the same bars: `risk` with the policy in the lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.backtest import Bounds, Simulation
+from engine.backtest import Simulation
 from engine.book import AccountBook
-from engine.bounds import Change, Posture, Step, after_approval, after_verdict, initial_posture
+from engine.bounds import Change, initial_posture
 from engine.clock import DAY_MS, HOUR_MS
-from engine.facts import Assumptions, FactSource, Standing
+from engine.facts import WITHIN, Assumptions, FactSource
+from engine.governor import Governor, Past, launch_changes
 from engine.ledger.rows import Event
-from engine.portfolio import Costs
+from engine.portfolio import Bounds, Costs
 from engine.rehearsal.recorder import AccountRecorder
-from engine.verdict import Judge, Situation, Verdict, bundle_documents, bundle_hashes, canonical
+from engine.verdict import Judge, Verdict, bundle_documents, bundle_hashes, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from engine.config import FrozenConfig
+    from engine.governor import Approvals
     from engine.ledger import Ledger
     from engine.market.series import Market
     from engine.policy.bundle import Bundle
     from engine.policy.decide import Engine
-    from engine.rehearsal.approvals import Approvals
+    from engine.portfolio import SymbolFilters
     from strategies.sleeve import Sleeve
 
 RISK = "risk"
@@ -47,6 +49,7 @@ class Plan:
         end_ms: the end, excluded.
         stage: the stage to begin at; its cap is the capital.
         approvals: who approves what.
+        filters: symbol -> the venue's limits; empty: quantities are not cut and nothing is refused.
     """
 
     market: Market
@@ -57,6 +60,7 @@ class Plan:
     end_ms: int
     stage: int
     approvals: Approvals
+    filters: Mapping[str, SymbolFilters] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,7 @@ class Rehearsal:
         stages = plan.bundle.policies["stages"]
         self._plan = plan
         self._ledger = ledger
-        self._stages = stages
-        self._judge = Judge(plan.bundle.policies[ACTION], engine, bundle_hashes(plan.bundle), engine_version)
         cap_usd = float(stages.stages[plan.stage].cap_usd)
-        self._posture: Posture = initial_posture(plan.stage, cap_usd, plan.start_ms)
         self._shadow_bounds = Bounds(cap_usd=cap_usd)
         self._simulations = {account: self._simulation(cap_usd) for account in (RISK, SHADOW)}
         symbols = plan.config.market.symbols
@@ -98,12 +99,18 @@ class Rehearsal:
         }
         backtest = plan.config.backtest
         assumptions = Assumptions(backtest.slippage_bps, backtest.funding_rate.default_rate_8h)
-        self._facts = FactSource(books[RISK], books[SHADOW], assumptions)
-        self._flattened_ms: list[int] = []
-        self._outcome = ""
+        self._governor = Governor(
+            Judge(plan.bundle.policies[ACTION], engine, bundle_hashes(plan.bundle), engine_version),
+            stages,
+            FactSource(books[RISK], books[SHADOW], assumptions),
+            self._recorders[RISK],
+            plan.approvals,
+            Past(initial_posture(plan.stage, cap_usd, plan.start_ms), plan.start_ms, review=WITHIN),
+            self._event,
+        )
         self._events = 0
+        self._skips_told = 0
         self._pending_events: list[Event] = []
-        self._recorded_posture: Posture | None = None
 
     def _simulation(self, equity_usd: float) -> Simulation:
         plan, backtest = self._plan, self._plan.config.backtest
@@ -118,6 +125,7 @@ class Rehearsal:
             end_ms=plan.end_ms,
             dead_band=plan.bundle.rebalance_dead_band_ratio,
             default_rate_8h=rate,
+            filters=plan.filters,
         )
 
     def run(self, progress: Callable[[Progress], None]) -> None:
@@ -127,20 +135,18 @@ class Rehearsal:
             LedgerError: the ledger cannot be written.
         """
         self._ledger.append(bundle_documents(self._plan.bundle))
-        self._event(self._plan.start_ms, Change("bounds", "launch", {**self._posture.in_force(), "reason": "launch"}))
-        self._event(self._plan.start_ms, Change("posture", str(self._posture.stage), self._posture.to_json()))
+        for change in launch_changes(self._governor.posture):
+            self._event(self._plan.start_ms, change)
         opens = self._simulations[RISK].grid_ms.tolist()
         pending: list[Verdict] = []
         for hour, open_ms in enumerate(opens):
             close_ms = open_ms + HOUR_MS
             self._trade(hour, close_ms)
-            verdict = self._decide(close_ms)
+            before = self._governor.outcome
+            verdict = self._governor.decide(close_ms)
             day_ends = close_ms % DAY_MS == 0
-            if day_ends or verdict.outcome != self._outcome:
+            if day_ends or verdict.outcome != before or not verdict.decision.trusted:
                 pending.append(verdict)
-            self._outcome = verdict.outcome
-            if day_ends:
-                self._judge.add_day(close_ms, verdict.posted)
             if day_ends or hour == len(opens) - 1:
                 self._write(pending)
                 pending = []
@@ -148,62 +154,22 @@ class Rehearsal:
                 progress(Progress(close_ms, hour + 1, len(opens), verdict.outcome, equity))
 
     def _trade(self, hour: int, close_ms: int) -> None:
-        posture = self._posture
+        posture = self._governor.posture
         bounds = Bounds(posture.exposure, posture.cap_usd, posture.entries_allowed)
         self._simulations[RISK].run(hour + 1, bounds)
         self._simulations[SHADOW].run(hour + 1, self._shadow_bounds)
         for recorder in self._recorders.values():
             recorder.hour(close_ms)
+        self._tell_skipped()
 
-    def _decide(self, now_ms: int) -> Verdict:
-        equity = self._simulations[RISK].equity_usd
-        for request in self._plan.approvals.given(self._posture.requests, now_ms):
-            self._event(now_ms, Change("approval_given", request.kind, {"subject": request.subject}))
-            step = after_approval(self._posture, self._judge.policy, self._stages, request, now_ms, equity_usd=equity)
-            self._take(step, now_ms)
-            equity = self._simulations[RISK].equity_usd
-        posture = self._posture
-        situation = Situation(posture.stage, posture.exposure, posture.cap_usd, equity)
-        facts = self._facts.at(now_ms, self._standing())
-        verdict = self._judge.verdict(facts, now_ms, situation, streaks_since_ms=posture.streaks_since_ms)
-        decision = verdict.decision
-        step = after_verdict(
-            posture, self._judge.policy, decision.outcome, decision.fired, now_ms, trusted=decision.trusted
-        )
-        self._take(step, now_ms, verdict)
-        return verdict
-
-    def _standing(self) -> Standing:
-        posture = self._posture
-        return Standing(
-            stage=posture.stage,
-            exposure=posture.exposure,
-            epoch_ms=posture.epoch_ms,
-            launched_ms=self._plan.start_ms,
-            flat=posture.paused_since_ms is not None,
-            flattened_ms=tuple(self._flattened_ms),
-        )
-
-    def _take(self, step: Step, now_ms: int, verdict: Verdict | None = None) -> None:
-        """Put a step into force and into the ledger's events."""
-        if step.flow_usd:
-            self._recorders[RISK].flow(now_ms, step.flow_usd, step.changes[0].kind)
-        by = {"verdict_id": verdict.verdict_id} if verdict else {}
-        for change in step.changes:
-            if change.kind == "flatten":
-                self._flattened_ms.append(now_ms)
-            self._event(now_ms, Change(change.kind, change.subject, {**change.detail, **by}))
-        incident = self._judge.policy.effects[verdict.outcome].incident if verdict else None
-        if incident and any(change.kind in {"flatten", "episode_start"} for change in step.changes):
-            self._event(now_ms, Change("incident", verdict.outcome if verdict else "", {"severity": incident, **by}))
-        before, self._posture = self._posture, step.posture
-        bounds = self._posture.in_force()
-        if bounds != before.in_force():
-            reason = step.changes[0].kind if step.changes else "entries"
-            self._event(now_ms, Change("bounds", reason, {**bounds, "reason": reason, **by}))
-        if step.changes or (now_ms % DAY_MS == 0 and self._posture != self._recorded_posture):
-            self._recorded_posture = self._posture
-            self._event(now_ms, Change("posture", str(self._posture.stage), self._posture.to_json()))
+    def _tell_skipped(self) -> None:
+        """Record the orders of the risk account that the venue's limits refused (A56)."""
+        skips = self._simulations[RISK].skips
+        for skip in skips[self._skips_told :]:
+            least_usd = self._plan.filters[skip.symbol].min_notional_usd
+            detail = {"notional_usd": round(skip.notional_usd, 2), "minimum_usd": least_usd, "reason": skip.reason}
+            self._event(skip.at_ms, Change("order_skipped", skip.symbol, detail))
+        self._skips_told = len(skips)
 
     def _event(self, now_ms: int, change: Change) -> None:
         self._events += 1

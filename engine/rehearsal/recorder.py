@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.clock import iso
 from engine.ledger.rows import CashFlow, Fill, FundingPayment, Mark, SleeveMark
+from engine.portfolio import BY_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from engine.ledger.rows import Row
 
 RowT = TypeVar("RowT", "Fill", "FundingPayment")
-
-BY_ORDER_OF_THE_POLICY = ("reduce", "flatten")
 
 
 class AccountRecorder:
@@ -48,6 +47,11 @@ class AccountRecorder:
         equity, units = simulation.equity_usd, simulation.units
         self._unwritten.append(Mark(account, start_ms, equity, simulation.nav, units, 1.0, equity, 0.0))
 
+    @property
+    def equity_usd(self) -> float:
+        """The account's equity at the last close, flows since then included."""
+        return self._simulation.equity_usd
+
     def hour(self, close_ms: int) -> None:
         """Take up what happened until the close of the last simulated hour."""
         simulation = self._simulation
@@ -57,6 +61,15 @@ class AccountRecorder:
         self._payments_taken = len(simulation.funding)
         self._book.mark(close_ms, simulation.equity_usd, simulation.nav, simulation.pnl_usd)
         self._marks_before = simulation.marks
+
+    def follow(self, simulation: Simulation) -> None:
+        """Go on with a simulation that has the same past and knows more of the future; it stands where this one did."""
+        self._simulation = simulation
+
+    def forget(self) -> None:
+        """Take what was taken up so far as written: the ledger has it from an earlier run."""
+        self._unwritten.clear()
+        self._hours_written = self._simulation.at
 
     def flow(self, at_ms: int, amount_usd: float, reason: str) -> None:
         """Move virtual cash in or out of the risk equity (A53)."""
@@ -82,7 +95,7 @@ class AccountRecorder:
     def _fill_rows(self, fills: Iterable[SimulatedFill]) -> Iterable[Fill]:
         for number, fill in enumerate(fills, self._fills_taken):
             ref_kind, ref_price = fill.ref_kind, fill.ref_price
-            if fill.reason in BY_ORDER_OF_THE_POLICY:
+            if fill.reason in BY_POLICY:
                 ref_kind, ref_price = "mark", self._marks_before.get(fill.symbol, fill.ref_price)  # A37
             yield Fill(
                 f"{self.account}-{number:06d}", self.account, fill.at_ms, fill.symbol, fill.side, fill.qty, fill.price,

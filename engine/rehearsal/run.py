@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.clock import DAY_MS, iso, parse_time
-from engine.config import load_config, require_supported
+from engine.config import load_config, load_filters, require_supported
 from engine.errors import Problem, UsageError
 from engine.ledger import Ledger
 from engine.market.imports import open_market
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from engine.config import FrozenConfig
     from engine.market.series import Market
+    from engine.policy.decide import Engine
+
+    CarryOut = Callable[[Plan, Ledger, Engine, Callable[[Progress], None]], None]
 
 SYNTHETIC_START = "2024-01-01"
 SYNTHETIC_DAYS = 366
@@ -46,8 +49,8 @@ class RehearsalRequest:
         days: of the synthetic market; unused with `data`.
         data: recorded prices instead: a folder or a store.
         klines: the folder of `data` that holds the prices.
-        from_ms: with `data`, the first day.
-        to_ms: with `data`, the end, excluded.
+        from_ms: the first day; required with `data`, of a synthetic market its first one if None.
+        to_ms: the end, excluded; required with `data`.
         stage: to begin at.
         approve: ``all``, ``none`` or a script.
         command: as typed, for the report's foot.
@@ -69,14 +72,31 @@ class RehearsalRequest:
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """Where the results are."""
+    """Where the results are; `report` is None where none was asked for."""
 
     ledger: Path
-    report: Path
+    report: Path | None
 
 
-def rehearse(request: RehearsalRequest, progress: Callable[[Progress], None]) -> Rehearsed:
+def on_fast_loop(plan: Plan, ledger: Ledger, engine: Engine, progress: Callable[[Progress], None]) -> None:
+    """Rehearse bar by bar: orders fill at the open, no venue is between."""
+    Rehearsal(plan, ledger, engine, version()).run(progress)
+
+
+def rehearse(
+    request: RehearsalRequest,
+    progress: Callable[[Progress], None],
+    *,
+    report: bool = True,
+    carry_out: CarryOut = on_fast_loop,
+) -> Rehearsed:
     """Run the rehearsal.
+
+    Args:
+        request: what is asked for.
+        progress: called with every day.
+        report: whether to write the report beside the ledger.
+        carry_out: goes through the plan and writes the ledger.
 
     Raises:
         StagegateError: configuration, policies, prices or approvals are wrong, or the folder cannot be written.
@@ -99,6 +119,7 @@ def rehearse(request: RehearsalRequest, progress: Callable[[Progress], None]) ->
         end_ms,
         request.stage,
         approvals_from(request.approve),
+        load_filters(bundle.filters.path, config.market.symbols) if bundle.filters else {},
     )
     request.out.mkdir(parents=True, exist_ok=True)
     partial, final = request.out / "ledger.db.part", request.out / "ledger.db"
@@ -106,11 +127,11 @@ def rehearse(request: RehearsalRequest, progress: Callable[[Progress], None]) ->
         leftover.unlink()
     with Ledger.open(partial, create=True) as ledger, Worker(bundle.policies["action"]) as engine:
         ledger.set_meta(**_meta(request, start_ms, end_ms))
-        Rehearsal(plan, ledger, engine, version()).run(progress)
+        carry_out(plan, ledger, engine, progress)
     for leftover in request.out.glob("ledger.db-*"):
         leftover.unlink()
     partial.replace(final)
-    return Rehearsed(final, write_rehearsal_report(final, request.out))
+    return Rehearsed(final, write_rehearsal_report(final, request.out) if report else None)
 
 
 def _market(request: RehearsalRequest, config: FrozenConfig) -> tuple[Market, int, int]:
@@ -119,8 +140,14 @@ def _market(request: RehearsalRequest, config: FrozenConfig) -> tuple[Market, in
         if request.days < 1:
             problem = f"{request.days} days are no period"
             raise UsageError(Problem("range", "--days", problem, "rehearse at least one day"))
+        end_ms = start_ms + request.days * DAY_MS
         market = synthetic_market(request.seed, start_ms=start_ms, days=request.days)
-        return market, start_ms, start_ms + request.days * DAY_MS
+        span = request.from_ms or start_ms, request.to_ms or end_ms
+        if span[0] % DAY_MS or not start_ms <= span[0] < span[1] <= end_ms:
+            problem = f"{iso(span[0])} to {iso(span[1])} is no range of days of the synthetic market"
+            help_ = f"it is from {iso(start_ms)} to {iso(end_ms)}; begin at midnight UTC"
+            raise UsageError(Problem("range", "--from", problem, help_))
+        return market, *span
     if request.from_ms is None or request.to_ms is None:
         help_ = "add --from 2022-03-01 --to 2023-03-01"
         raise UsageError(Problem("range", "--data", "recorded prices need a range", help_))
@@ -132,13 +159,14 @@ def _market(request: RehearsalRequest, config: FrozenConfig) -> tuple[Market, in
 
 def _meta(request: RehearsalRequest, start_ms: int, end_ms: int) -> dict[str, str | int]:
     synthetic = {"seed": str(request.seed), "source": "synthetic"}
-    source = synthetic if request.data is None else {"source": str(request.data)}
+    source = synthetic if request.data is None else {"source": str(request.data), "klines": request.klines}
     return {
         "kind": "rehearsal",
         "created_at_ms": start_ms,
         "from_ms": start_ms,
         "to_ms": end_ms,
         "stage": request.stage,
+        "approve": request.approve,
         "command": request.command,
         "engine_version": version(),
         **source,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.metrics.returns import sharpe_standard_error
+from engine.policy.notation import duration_words
 from engine.reports.numbers import bare, comparison, count, number, points, usd, with_unit
 from engine.reports.numbers import threshold as edge_of
 from engine.reports.verdicts import TRUE, Condition, Rule, Verdict, exact
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _HUNDRED = 100
 _SHARPE = re.compile(r"sharpe_(\d+)d")
@@ -20,6 +20,7 @@ _OF_PEAK = re.compile(r"drawdown|max_drawdown\w*")
 _OF_START = re.compile(r"return_\w+")
 _TEST = re.compile(r"(<=|>=|!=|<|>|=)(.*)")
 _KNOWING = ("known", "unknown")
+_OR_UNKNOWN = " or unknown"
 _LOWER = (">", ">=")
 _UPPER = ("<", "<=")
 _TOLD = 3  # conditions told in a sentence
@@ -53,7 +54,11 @@ def sharpe_error(fact: str, value: float) -> float | None:
     4.3
     """
     match = _SHARPE.fullmatch(fact)
-    return None if match is None else sharpe_standard_error(value, int(match[1]))
+    if match is None:
+        return None
+    from engine.metrics.returns import sharpe_standard_error  # noqa: PLC0415 - NumPy: keeps queries fast
+
+    return sharpe_standard_error(value, int(match[1]))
 
 
 def condition_text(condition: Condition) -> str:
@@ -122,9 +127,9 @@ def margin_text(condition: Condition) -> str:
     return points(condition.margin, condition.unit) if exact(condition.margin) is not None else ""
 
 
-def distance_text(condition: Condition, verdict: Verdict) -> str:
+def distance_text(condition: Condition, equity_usd: float | None) -> str:
     """Return where a condition turns true, and how far that is, in points and in money."""
-    money = _money(condition, verdict)
+    money = _money(condition, equity_usd)
     far = ", ".join(part for part in (margin_text(condition), "" if money is None else usd(money, 0)) if part)
     text = f"{condition.fact} {test_of(condition) or condition.test}"
     return f"{text} ({far})" if far else text
@@ -136,12 +141,34 @@ def way_back_text(condition: Condition) -> str:
     >>> way_back_text(Condition("drawdown", "10.4", "percent", "> 10%", "TRUE", "0.4"))
     'drawdown ≤ 10 % (0.4 points)'
     """
-    match = _TEST.fullmatch(condition.test.strip())
-    if match is None or " and " in condition.test:
+    if condition.test in _KNOWING:
+        return f"{condition.fact} {'known' if condition.test == 'unknown' else 'unknown'}"
+    told = condition.test.strip().partition(_OR_UNKNOWN)[0]
+    match = _TEST.fullmatch(told)
+    if match is None or " and " in told:
         return f"{condition.fact} not {test_of(condition)}"
     test = comparison(_OPPOSITE[match[1]] + match[2])
     far = margin_text(condition) if exact(condition.margin) else ""
     return f"{condition.fact} {test} ({far})" if far else f"{condition.fact} {test}"
+
+
+def recovery_text(outcome: str, effects: Mapping[str, Any]) -> str:
+    """Return what an outcome waits for once nothing asks for it any more; empty where it ends at once.
+
+    Args:
+        outcome: which it is.
+        effects: that its policy declares, under the names of `engine.policy.effects.Effects`.
+
+    >>> recovery_text("REDUCE", {"recovery_ms": 432_000_000, "approvals": 1})
+    'after 5 days without a REDUCE condition, and 1 approval'
+    """
+    if effects.get("until"):
+        return f"only after a signed {effects['until']}"
+    if not effects.get("recovery_ms"):
+        return ""
+    approvals = int(effects.get("approvals") or 0)
+    text = f"after {duration_words(int(effects['recovery_ms']))} without a {outcome} condition"
+    return text + (f", and {count(approvals, 'approval')}" if approvals else "")
 
 
 def nearness(condition: Condition) -> float:
@@ -153,15 +180,15 @@ def nearness(condition: Condition) -> float:
     return float(abs(margin) / scale) if scale else 1.0
 
 
-def _money(condition: Condition, verdict: Verdict) -> float | None:
+def _money(condition: Condition, equity_usd: float | None) -> float | None:
     """Return what a margin in points is worth at the present equity; None where points are not of the equity."""
     margin, value = exact(condition.margin), exact(condition.value)
-    if margin is None or value is None or verdict.equity_usd is None:
+    if margin is None or value is None or equity_usd is None:
         return None
     if _OF_PEAK.fullmatch(condition.fact):
-        base = verdict.equity_usd / (1 - float(value) / _HUNDRED) if value < _HUNDRED else None
+        base = equity_usd / (1 - float(value) / _HUNDRED) if value < _HUNDRED else None
     elif _OF_START.fullmatch(condition.fact):
-        base = verdict.equity_usd / (1 + float(value) / _HUNDRED) if value > -_HUNDRED else None
+        base = equity_usd / (1 + float(value) / _HUNDRED) if value > -_HUNDRED else None
     else:
         return None
     return None if base is None else abs(float(margin)) / _HUNDRED * base

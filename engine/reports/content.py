@@ -118,8 +118,7 @@ def _standing_text(view: LedgerView, around: Standing | None) -> str:
         parts.append(f"exposure {exposure:g}{since}")
     if around.entries_allowed is not None:
         parts.append("entries allowed" if around.entries_allowed else "entries blocked")
-    parts.append("both engines agree" if verdict.agree else "the engines disagree: the more severe outcome stands")
-    parts.append(f"engine fault: {verdict.fault}" if verdict.fault else "")
+    parts.append(verdict.engines)
     parts.append(f"{count(len(verdict.unknown), 'fact')} unknown" if verdict.unknown else "every fact known")
     parts += verdict.flags
     return " · ".join(part for part in parts if part)

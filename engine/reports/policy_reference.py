@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from engine.documents import parse_document
 from engine.errors import PolicyError
-from engine.policy.difference_words import duration_words, printed
+from engine.policy.guard_times import ABOUT
 from engine.policy.model import FLAG
+from engine.policy.notation import duration_words, printed
 from engine.policy.words import band_words, effects_words, gap_words, rule_notes, span_words, when_words
 from engine.reports.numbers import MINUS, count, percent, usd
 from engine.reports.tables import table
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from engine.documents import Document, Key
     from engine.policy.bundle import Bundle
-    from engine.policy.model import FactSpec, Parameter, Policy, Rule, Vocabulary
+    from engine.policy.model import FactSpec, Parameter, Policy, Rule
     from engine.reports.tables import Table
 
 SIGNATURES = 4  # empty rows: more than any policy asks for
@@ -160,6 +161,8 @@ def _shared_chapter(bundle: Bundle) -> Chapter:
     read = {name for policy in bundle.policies.values() for name in policy.facts}
     assumptions = [
         ("dead band of a rebalance", percent(100 * bundle.rebalance_dead_band_ratio, 2).replace(".00", "")),
+        ("age from which a decision only reduces", duration_words(bundle.decision_valid_ms)),
+        *((ABOUT[key], words) for key, words in (bundle.guard_times.in_words() if bundle.guard_times else {}).items()),
         ("periods of a year", str(bundle.periods_per_year)),
         ("risk-free rate", percent(100 * bundle.risk_free_rate_ratio, 2).replace(".00", "")),
     ]
@@ -287,7 +290,7 @@ def _value(spec: FactSpec, value: Decimal) -> str:
 
 def _readers(policy: Policy) -> dict[str, list[str]]:
     """Return what reads each parameter: bands and rules."""
-    from engine.policy.difference_firing import compares  # noqa: PLC0415 - belongs to the review, not to every report
+    from engine.policy.difference.firing import compares  # noqa: PLC0415 - belongs to the review, not to every report
 
     found: dict[str, list[str]] = {}
     for band in policy.bands.values():
@@ -320,10 +323,9 @@ def _ids(document: Document, path: Key) -> str:
 
 
 def _hashes(bundle: Bundle) -> list[tuple[str, str]]:
-    vocabulary: Vocabulary = bundle.vocabulary
-    policies = [(policy.source, policy.sha256) for policy in bundle.policies.values()]
-    files = [(str(bundle.path), bundle.sha256), (vocabulary.source, vocabulary.sha256), *policies]
-    return [(_file(name), sha256) for name, sha256 in [*files, (str(bundle.config_path), bundle.config_sha256)]]
+    """Return the hash of every file, and the one of them all."""
+    files = [(_file(str(path)), sha256) for path, sha256 in bundle.files.items()]
+    return [*files, ("all of these: the digest", bundle.digest)]
 
 
 def _source(name: str, sha256: str) -> str:

@@ -126,15 +126,29 @@ def recorded_policy(reader: LedgerReader, hashes: Mapping[str, str]) -> PolicyVi
         reader: the ledger.
         hashes: the verdict's; ``policy`` and ``vocabulary`` are looked up.
     """
+    try:
+        policy = policy_of(reader, hashes)
+    except PolicyError:
+        return PolicyView()  # written in another version's language: the recorded verdict still tells its values
+    return PolicyView() if policy is None else policy_view(policy)
+
+
+def policy_of(reader: LedgerReader, hashes: Mapping[str, str]) -> Policy | None:
+    """Return the policy that a verdict recorded; None where its text is not in the ledger.
+
+    Args:
+        reader: the ledger.
+        hashes: the verdict's; ``policy`` and ``vocabulary`` are looked up.
+
+    Raises:
+        PolicyError: it is written in another version's language.
+    """
     policy = reader.document(hashes.get("policy", ""))
     vocabulary = reader.document(hashes.get("vocabulary", ""))
     if policy is None or vocabulary is None:
-        return PolicyView()
-    try:
-        facts = parse_vocabulary(vocabulary.text.encode(), vocabulary.name)
-        return policy_view(parse_policy(policy.text.encode(), policy.name, facts))
-    except PolicyError:
-        return PolicyView()  # written in another version's language: the recorded verdict still tells its values
+        return None
+    facts = parse_vocabulary(vocabulary.text.encode(), vocabulary.name)
+    return parse_policy(policy.text.encode(), policy.name, facts)
 
 
 def recorded_config(reader: LedgerReader, hashes: Mapping[str, str]) -> ConfigView:

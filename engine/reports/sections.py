@@ -105,7 +105,7 @@ def verdicts_section(view: LedgerView, from_ms: int = 0) -> Section:
         )
         for change in changed
     ]
-    disagreed = sum(not verdict.agree for verdict in verdicts)
+    disagreed = sum(verdict.agree is False for verdict in verdicts)
     faults = sum(verdict.fault is not None for verdict in verdicts)
     engines = (
         f"Both engines agreed on all of {count(len(verdicts), 'verdict')}."

@@ -1,21 +1,24 @@
-"""What the `policy` commands show: checks, tests, coverage, mutants and replays, as plain text in 80 columns."""
+"""What the `policy` commands show: checks, tests, coverage, mutants and files, as plain text in 80 columns."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING
 
-from engine.clock import iso
+from engine.policy.testing.coverage import LeafSeen
 
 if TYPE_CHECKING:
-    from engine.history import PolicyReplay
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from engine.policy.bundle import Bundle
-    from engine.policy.coverage import Coverage
-    from engine.policy.mutation import MutationReport
-    from engine.policy.testing import TestRun
+    from engine.policy.layout.formatting import Formatted
+    from engine.policy.mutation.run import MutationReport
+    from engine.policy.testing.coverage import Coverage, RuleSeen
+    from engine.policy.testing.run import TestRun
 
 WIDTH = 80
-MOST_STRETCHES = 40
+MOST_GAPS = 20  # of a policy
 
 
 def check_text(bundle: Bundle) -> str:
@@ -28,6 +31,7 @@ def check_text(bundle: Bundle) -> str:
             f"  {policy.name:12} {len(policy.instances):3} rules{switched}, decides {', '.join(policy.outcomes)}"
         )
     lines += ["", f"bundle {bundle.sha256[:12]}… · configuration {bundle.config_sha256[:12]}…"]
+    lines += ["digest of everything it decides with:", f"  {bundle.digest}"]
     return "\n".join(lines)
 
 
@@ -42,9 +46,20 @@ def tests_text(run: TestRun, seen: dict[str, Coverage]) -> str:
             f"{name:12} {one.tests:3} tests, {one.days:5} days · both ways: "
             f"{one.rules_percent:.0f} % of rules, {one.leaves_percent:.0f} % of conditions"
         )
+        lines += [f"     {_gap(gap)}" for gap in one.gaps[:MOST_GAPS]]
+        hidden = len(one.gaps) - MOST_GAPS
+        lines += [f"     and {hidden} more; --json has them all"] if hidden > 0 else []
     passed = len(run.results) - len(run.failed)
     lines.append(f"{passed} passed, {len(run.failed)} failed in {run.seconds:.1f} s")
     return "\n".join(lines)
+
+
+def _gap(gap: RuleSeen | LeafSeen) -> str:
+    """Return what was not seen: ``sleeves_red never fired``, ``slippage_red: parent_orders >= 10 never false``."""
+    if isinstance(gap, LeafSeen):
+        sides = " and ".join(side for side, days in (("true", gap.true), ("false", gap.false)) if not days)
+        return f"{gap.rule}: {gap.leaf} never {sides}"
+    return f"{gap.rule} {'always' if gap.fired else 'never'} fired"
 
 
 def mutation_text(report: MutationReport) -> str:
@@ -70,15 +85,16 @@ def mutation_text(report: MutationReport) -> str:
     return "\n".join(lines)
 
 
-def replay_days_text(replay: PolicyReplay) -> str:
-    """Return days by outcome, transitions, and the stretches."""
-    counts = ", ".join(f"{outcome} {days}" for outcome, days in replay.counts.items())
-    lines = [f"{len(replay.days)} days of {replay.source}: {counts}", ""]
-    lines += [f"  {pair}: {count}" for pair, count in replay.transitions.items()]
-    lines.append("")
-    for stretch in replay.stretches[-MOST_STRETCHES:]:
-        lines.append(f"  {iso(stretch.start_ms)[:10]}  {stretch.outcome:14} {stretch.days:4} days")
-    hidden = len(replay.stretches) - MOST_STRETCHES
-    if hidden > 0:
-        lines.append(f"  and {hidden} earlier stretches; --json has them all")
-    return "\n".join(lines)
+def formats_text(found: Sequence[Formatted], *, check: bool) -> str:
+    """Return which files are laid out otherwise, and, where nothing is written, how they would be."""
+    changed = [one for one in found if one.is_changed]
+    lines = [f"{'would change' if check else 'changed'} {one.name}" for one in changed]
+    if check:
+        lines += [one.diff.rstrip("\n") or f"{one.name}: line ends alone" for one in changed]
+    files = "1 file" if len(found) == 1 else f"{len(found)} files"
+    return "\n".join(lines) if lines else f"{files} formatted already"
+
+
+def written_text(paths: Sequence[Path]) -> str:
+    """Return what was written."""
+    return "\n".join(f"written: {path}" for path in paths)

@@ -33,7 +33,7 @@ class RehearsedLike(Protocol):
     @property
     def ledger(self) -> Path: ...  # noqa: D102 - the names are the rehearsal's
     @property
-    def report(self) -> Path: ...  # noqa: D102
+    def report(self) -> Path | None: ...  # noqa: D102
 
 
 class ReplayLike(Protocol):
@@ -133,7 +133,7 @@ def rehearsal_summary(done: RehearsedLike) -> Group:
         with Ledger.open(done.ledger, read_only=True) as reader:
             parts += [why_text(last, read_standing(reader, last, view.policy)), ""]
     parts += [
-        f"report  {done.report}",
+        f"report  {done.report or 'none was asked for'}",
         f"ledger  {done.ledger}",
         "next    "
         + "\n        ".join(

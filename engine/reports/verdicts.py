@@ -74,7 +74,7 @@ class Verdict:
         at_ms: the instant it was given for, UTC milliseconds.
         outcome: one of the policy's outcomes.
         fired: ids of the rules that fired, in the policy's order.
-        agree: whether both engines fired the same rules.
+        agree: whether both engines fired the same rules; None where one gave no answer.
         fault: what went wrong with an engine; None where nothing did.
         rules: every rule that was judged.
         bands: fact -> green, yellow, red or unknown.
@@ -87,7 +87,7 @@ class Verdict:
     policy: str
     outcome: str
     fired: tuple[str, ...]
-    agree: bool
+    agree: bool | None
     fault: str | None
     rules: tuple[Rule, ...]
     bands: Mapping[str, str]
@@ -104,6 +104,13 @@ class Verdict:
     def rule(self, rule_id: str) -> Rule | None:
         """Return the rule of this id, if it was judged."""
         return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+    @property
+    def engines(self) -> str:
+        """What the two engines made of it, in words."""
+        if self.fault is not None:
+            return f"the interpreter decided ALONE, engine fault: {self.fault}"
+        return "both engines agree" if self.agree else "the engines DISAGREE, the more severe outcome stands"
 
     @property
     def decisive(self) -> tuple[Rule, ...]:
@@ -151,7 +158,7 @@ def _verdict(data: Mapping[str, Any]) -> Verdict:
         policy=str(data["policy"]),
         outcome=str(data["outcome"]),
         fired=tuple(map(str, data["fired"])),
-        agree=bool(data["agree"]),
+        agree=None if data.get("fault") is not None else bool(data["agree"]),
         fault=None if data.get("fault") is None else str(data["fault"]),
         rules=tuple(_rule(rule) for rule in data["rules"]),
         bands={str(fact): str(band) for fact, band in data["bands"].items()},

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 RISK = "risk"
 SHADOW = "shadow"
+ACTION = "action"
 _ALL_DAYS = 1_000_000
 
 
@@ -109,7 +110,8 @@ def read_view(reader: LedgerReader, at_ms: int | None = None) -> LedgerView:
     """
     last = reader.last_mark(RISK, at_ms)
     now_ms = at_ms if at_ms is not None else (last.at_ms if last else 0)
-    newest = reader.latest_verdict(now_ms)
+    # the desk's own; only a ledger without any is read by what the risk guard decided
+    newest = reader.latest_verdict(now_ms, policy=ACTION) or reader.latest_verdict(now_ms)
     records = reader.verdicts(to_ms=now_ms, policy=newest.policy) if newest else ()
     verdicts = tuple(parse_verdict(record.document) for record in records)
     hashes = verdicts[-1].hashes if verdicts else {}

@@ -11,12 +11,12 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.clock import DAY_MS
 from engine.reports.conditions import (
     distance_text,
     grouped,
     margin_text,
     nearness,
+    recovery_text,
     streak_text,
     telling,
     test_of,
@@ -99,15 +99,15 @@ def why_text(verdict: Verdict, standing: Standing | None = None) -> str:
     lines += _not_fired(verdict, around)
     lines += _unknown(verdict, around)
     lines.append("")
-    lines += _labelled("harder", _harder(verdict, around))
-    lines += _labelled("softer", _softer(verdict, around))
-    lines += _labelled("next", _next(around))
+    lines += labelled("harder", _harder(verdict, around))
+    lines += labelled("softer", _softer(verdict, around))
+    lines += labelled("next", _next(around))
     return "\n".join(line.rstrip() for line in lines)
 
 
 def header_lines(verdict: Verdict, around: Standing) -> list[str]:
     """Return what was decided when and under which policy, and the bounds in force."""
-    return [*_wrapped(_header(verdict, around), 0), *_wrapped(_outcome(verdict, around), _LABEL - 1)]
+    return [*wrapped(_header(verdict, around), 0), *wrapped(_outcome(verdict, around), _LABEL - 1)]
 
 
 def _header(verdict: Verdict, around: Standing) -> str:
@@ -129,9 +129,7 @@ def _outcome(verdict: Verdict, around: Standing) -> str:
         parts[0] += f" since {day_text(around.exposure_since_ms)}"
     if around.entries_allowed is not None:
         parts.append(f"entries {'allowed' if around.entries_allowed else 'BLOCKED'}")
-    parts.append("both engines agree" if verdict.agree else "the engines DISAGREE, the more severe outcome stands")
-    if verdict.fault:
-        parts.append(f"engine fault: {verdict.fault}")
+    parts.append(verdict.engines)
     parts += verdict.flags
     return f"{verdict.outcome:<9}" + " · ".join(parts)
 
@@ -143,7 +141,7 @@ def _fired(verdict: Verdict, around: Standing) -> list[str]:
     main, rest = (new, standing) if new else (standing, [])
     lines = [line for index, rule in enumerate(main) for line in _rule_lines("" if index else "why", rule, around)]
     if not main:
-        lines = _labelled("why", ["no rule asks for anything else"])
+        lines = labelled("why", ["no rule asks for anything else"])
     for index, rule in enumerate([*rest, *verdict.minor]):
         lines += _rule_lines("" if index else "also", rule, around)
     return lines
@@ -159,10 +157,10 @@ def _rule_lines(label: str, rule: Rule, around: Standing) -> list[str]:
         if since is not None and not lines:
             note = f"since {day_text(since)}"
         first = not lines
-        lines += _row(label if first else "", rule.id if first else "", value_text(condition), test_of(condition), note)
-    lines = lines or _row(label, rule.id)
+        lines += row(label if first else "", rule.id if first else "", value_text(condition), test_of(condition), note)
+    lines = lines or row(label, rule.id)
     reason = " · ".join(part for part in (rule.because, streak_text(rule), " ".join(rule.refs)) if part)
-    return [*lines, *(_labelled("", [reason]) if reason else [])]
+    return [*lines, *(labelled("", [reason]) if reason else [])]
 
 
 def _not_fired(verdict: Verdict, around: Standing) -> list[str]:
@@ -182,7 +180,7 @@ def _not_fired(verdict: Verdict, around: Standing) -> list[str]:
     shown = shown or waiting[:_NEAREST_RULES]
     lines = [line for index, rule in enumerate(shown) for line in _not_line("" if index else "not", rule)]
     hidden = len(waiting) - len(shown)
-    return lines + (_labelled("", [f"and {count(hidden, 'more rule')}, farther away"]) if hidden else [])
+    return lines + (labelled("", [f"and {count(hidden, 'more rule')}, farther away"]) if hidden else [])
 
 
 def _not_line(label: str, rule: Rule) -> list[str]:
@@ -192,21 +190,21 @@ def _not_line(label: str, rule: Rule) -> list[str]:
         condition = one[0]
         margin = margin_text(condition)
         note = streak_text(rule) or (f"{margin} away" if margin and failing else "")
-        return _row(label, rule.id, value_text(condition), test_of(condition), note)
+        return row(label, rule.id, value_text(condition), test_of(condition), note)
     unknown = dict.fromkeys(condition.fact for condition in failing if condition.truth == UNKNOWN)
     parts = [
         f"{len(failing)} of {count(len(rule.conditions), 'condition')} fail" if failing else "every condition holds",
         streak_text(rule),
         f"unknown: {', '.join(unknown)}" if unknown else "",
     ]
-    return _row(label, rule.id, " · ".join(part for part in parts if part))
+    return row(label, rule.id, " · ".join(part for part in parts if part))
 
 
 def _unknown(verdict: Verdict, around: Standing) -> list[str]:
     listed = ", ".join(f"{item.fact} ({item.status})" for item in verdict.unknown) or "none"
     if around.oldest_fact is not None:
         listed += f" · oldest fact {age(around.oldest_fact[1])} ({around.oldest_fact[0]})"
-    return _labelled("unknown", [listed])
+    return labelled("unknown", [listed])
 
 
 def _harder(verdict: Verdict, around: Standing) -> list[str]:
@@ -221,7 +219,7 @@ def _harder(verdict: Verdict, around: Standing) -> list[str]:
             if not rule.failing and left > 0:
                 found.append((0.0, f"in {count(left, 'more day')} like this ({rule.id})"))
             elif len(rule.failing) == 1 and rule.failing[0].truth == FALSE and left <= 1:
-                found.append((nearness(rule.failing[0]), f"at {distance_text(rule.failing[0], verdict)}"))
+                found.append((nearness(rule.failing[0]), f"at {distance_text(rule.failing[0], verdict.equity_usd)}"))
         ways = list(dict.fromkeys(text for _, text in sorted(found, key=lambda way: way[0])))[:_NEAREST_DISTANCES]
         lines += [f"{outcome} {' or '.join(ways)}"] if ways else []
     return lines or ["nothing is more severe" if not around.harder_than(verdict.outcome) else "nothing is near"]
@@ -229,15 +227,13 @@ def _harder(verdict: Verdict, around: Standing) -> list[str]:
 
 def _softer(verdict: Verdict, around: Standing) -> list[str]:
     effects = verdict.effects
+    recovery = recovery_text(verdict.outcome, effects)
     if effects.get("until"):
-        return [f"{around.calmest} only after a signed {effects['until']}"]
-    if effects.get("recovery_ms"):
-        approvals = int(effects.get("approvals") or 0)
-        days = count(round(int(effects["recovery_ms"]) / DAY_MS), "day")
-        text = f"{around.calmest} after {days} without a {verdict.outcome} condition"
+        return [f"{around.calmest} {recovery}"]
+    if recovery:
         back = dict.fromkeys(way_back_text(condition) for rule in verdict.decisive for condition in telling(rule))
         return [
-            text + (f", and {count(approvals, 'approval')}" if approvals else ""),
+            f"{around.calmest} {recovery}",
             *([f"none would stand at {' and '.join(back)}"] if back else []),
         ]
     return _promotions(verdict, around)
@@ -250,7 +246,7 @@ def _promotions(verdict: Verdict, around: Standing) -> list[str]:
             continue
         failing = [condition for condition in rule.failing if condition.truth == FALSE]
         unknown = sorted({condition.fact for condition in rule.failing if condition.truth == UNKNOWN})
-        parts = [distance_text(condition, verdict) for condition in failing[:_MISSING_CONDITIONS]]
+        parts = [distance_text(condition, verdict.equity_usd) for condition in failing[:_MISSING_CONDITIONS]]
         more = len(failing) - _MISSING_CONDITIONS
         parts += [count(more, "more condition")] if more > 0 else []
         parts += [f"a value for {', '.join(unknown)}"] if unknown else []
@@ -268,15 +264,16 @@ def _next(around: Standing) -> list[str]:
     return told or ["nothing to do"]
 
 
-def _labelled(label: str, texts: Iterable[str]) -> list[str]:
+def labelled(label: str, texts: Iterable[str]) -> list[str]:
+    """Return texts beside one label, each from a line of its own."""
     lines: list[str] = []
     for index, text in enumerate(texts):
-        lines += _wrapped(f"  {'' if index else label}".ljust(_LABEL) + text, _LABEL)
+        lines += wrapped(f"  {'' if index else label}".ljust(_LABEL) + text, _LABEL)
     return lines
 
 
-def _row(label: str, rule: str, value: str = "", test: str = "", note: str = "") -> list[str]:
-    """Return the columns on one line; on two where they need more than 80 columns."""
+def row(label: str, rule: str, value: str = "", test: str = "", note: str = "") -> list[str]:
+    """Return label, rule, value, test and note in columns on one line; on two where they need more than 80 columns."""
     head = f"  {label}".ljust(_LABEL) + rule
     line = head
     for cell, stop in ((value, _VALUE), (test, _TEST), (note, _NOTE)):
@@ -285,11 +282,12 @@ def _row(label: str, rule: str, value: str = "", test: str = "", note: str = "")
         return [line]
     body = "  ".join(part for part in (value, test, note) if part)
     if len(head) < _VALUE and not test:
-        return _wrapped(f"{head.ljust(_VALUE)}{body}", _VALUE)
-    return [*_wrapped(head, _LABEL), *_wrapped(" " * (_LABEL + 2) + body, _LABEL + 2)]
+        return wrapped(f"{head.ljust(_VALUE)}{body}", _VALUE)
+    return [*wrapped(head, _LABEL), *wrapped(" " * (_LABEL + 2) + body, _LABEL + 2)]
 
 
-def _wrapped(text: str, indent: int) -> list[str]:
+def wrapped(text: str, indent: int) -> list[str]:
+    """Return a text in lines of at most 80 columns, all but the first indented; a value stays with its unit."""
     glued = _GLUE.sub(_NO_BREAK, text)
     lines = textwrap.wrap(glued, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False)
     return [line.replace(_NO_BREAK, " ") for line in lines]

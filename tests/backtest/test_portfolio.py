@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -8,12 +9,11 @@ from hypothesis import strategies as st
 
 from engine.portfolio import (
     Costs,
-    Order,
     SymbolFilters,
     fill_price,
     needs_rebalance,
-    order_within,
     quiet_range,
+    reachable,
     sizing_base,
     stop_fill_reference,
     target_notional,
@@ -92,38 +92,53 @@ def test_blocked_entries_never_grow_or_turn_a_position(wanted: float, held: floa
     assert after * held >= 0.0
 
 
-def test_A56_an_order_below_a_minimum_is_refused_never_rounded_up() -> None:
-    refused = order_within(0.0999, 0.0, 1_000.0, FILTERS)
-    assert refused.delta_qty == 0.0
-    assert refused.refused_usd == pytest.approx(99.9)
-    assert order_within(0.1, 0.0, 1_000.0, FILTERS).delta_qty == pytest.approx(0.1)
-    assert order_within(0.0019, 0.0, 1e6, FILTERS).delta_qty == 0.0  # below the least quantity
-    assert order_within(0.0004, 0.0, 1e9, FILTERS).delta_qty == 0.0  # below one step
-    assert order_within(0.1239, 0.0, 1_000.0, FILTERS).delta_qty == pytest.approx(0.123)
-    assert order_within(-0.1239, 0.0, 1_000.0, FILTERS).delta_qty == pytest.approx(-0.123)
+@pytest.mark.parametrize(
+    ("wanted", "held", "price", "reached", "undone"),
+    [
+        (0.0999, 0.0, 1_000.0, 0.0, 99.9),  # A56: below the least notional, never rounded up
+        (0.1, 0.0, 1_000.0, 0.1, 0.0),
+        (-0.1, 0.0, 1_000.0, -0.1, 0.0),
+        (0.0019, 0.0, 1e6, 0.0, 1_900.0),  # below the least quantity
+        (0.1239, 0.0, 1_000.0, 0.123, 0.0),  # whole steps, towards zero
+        (-0.1239, 0.0, 1_000.0, -0.123, 0.0),
+        (0.19, 0.1, 1_000.0, 0.1, 90.0),  # growing is bound like opening
+        (0.0, 0.0017, 1.0, 0.0, 0.0),  # closing always passes
+        (0.05, 0.1, 1_000.0, 0.05, 0.0),  # the venue asks no notional of what only reduces
+        (0.0555, 0.1, 1.0, 0.055, 0.0),  # never more is held than wanted
+        (0.0995, 0.1, 1e6, 0.1, 500.0),  # less than the least quantity is no order
+        (0.0004, 0.1, 1_000.0, 0.0, 0.4),  # nothing that can be held
+        (-0.001, 0.05, 1_000.0, 0.0, 1.0),  # a flip whose opening is too small still closes
+        (-0.1009, 0.05, 1_000.0, -0.1, 0.0),
+    ],
+)
+def test_A56_what_one_order_may_lead_to(
+    wanted: float, held: float, price: float, reached: float, undone: float
+) -> None:
+    after, refused_usd = reachable(wanted, held, price, FILTERS)
+    assert after == reached
+    assert refused_usd == pytest.approx(undone)
 
 
-def test_closing_always_passes_and_so_does_a_cut_by_the_policy() -> None:
-    assert order_within(0.0, 0.0017, 1.0, FILTERS) == Order(-0.0017)
-    assert order_within(0.05, 0.10, 1_000.0, FILTERS).delta_qty == 0.0
-    assert order_within(0.05, 0.10, 1_000.0, FILTERS, must_reduce=True).delta_qty == pytest.approx(-0.05)
+def test_without_limits_every_quantity_is_reached() -> None:
+    assert reachable(0.1234567, 0.01, 1.0, None) == (0.1234567, 0.0)
 
 
-def test_a_refused_flip_still_closes() -> None:
-    order = order_within(-0.001, 0.05, 1_000.0, FILTERS)
-    assert order.delta_qty == -0.05
-    assert order.refused_usd == pytest.approx(51.0)
+STEPS = st.sampled_from([0.001, 0.01, 0.1, 0.25, 1.0, 5.0])
 
 
-def test_without_limits_every_quantity_passes() -> None:
-    assert order_within(0.1234567, 0.01, 1.0, None) == Order(0.1234567 - 0.01)
-
-
-@given(st.floats(-5, 5), st.floats(-5, 5), st.floats(1, 1e5), st.booleans())
-def test_an_order_never_overshoots_what_was_wanted(wanted: float, held: float, price: float, reduce: bool) -> None:  # noqa: FBT001
-    delta = order_within(wanted, held, price, FILTERS, must_reduce=reduce).delta_qty
-    assert abs(delta) <= abs(wanted - held) * (1 + 1e-9) + 1e-15
-    assert delta * (wanted - held) >= 0.0
+@given(st.floats(-5, 5), st.integers(-5000, 5000), st.floats(1, 1e5), STEPS)
+def test_never_more_is_held_than_wanted_and_a_quantity_is_whole_steps(
+    wanted: float, held: int, price: float, step: float
+) -> None:
+    limits = SymbolFilters(step_size=step, min_qty=step, min_notional_usd=100.0)
+    before = limits.quantity(held)
+    after, undone = reachable(wanted, before, price, limits)
+    assert abs(after) <= max(abs(wanted) + 1e-8 * step, abs(before))
+    assert after == before or abs(after) <= abs(wanted) + 1e-8 * step
+    assert after * wanted >= 0.0 or after == before
+    assert Decimal(str(after)) % Decimal(str(step)) == 0
+    assert undone >= 0.0
+    assert reachable(after, after, price, limits)[0] == after
 
 
 def test_a_gap_fills_a_stop_at_the_open() -> None:

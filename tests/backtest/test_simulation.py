@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -359,6 +359,85 @@ def test_quantities_are_whole_steps() -> None:
     found = held([300.0] * 3, [1.0, 1.0, 1.0], filters=limits, dead_band=0.05)
     found.run(10**6)
     assert [fill.qty for fill in found.fills] == [33.0]
+
+
+class Careful(Simulation):
+    """Decides every trade by `engine.portfolio.decide_trade`, never by what the loop has written out of it."""
+
+    def _watch(self, index: int) -> None:
+        super()._watch(index)
+        self._plain[index] = False
+
+
+@given(
+    seed=SEEDS,
+    limited=st.booleans(),
+    dead_band=st.sampled_from([0.0, 0.05]),
+    changes=st.lists(st.tuples(st.integers(1, 149), st.sampled_from([Bounds(), Bounds(0.5), Bounds(0.0)])), max_size=4),
+)
+@settings(max_examples=30, deadline=None)
+def test_the_written_out_rule_is_the_one_of_the_portfolio(
+    seed: int,
+    limited: bool,  # noqa: FBT001 - Hypothesis names them
+    dead_band: float,
+    changes: list[tuple[int, Bounds]],
+) -> None:
+    market = random_market(seed, 150, missing=0.05)
+    sleeves = lively_sleeves(market, seed)
+    coarse = SymbolFilters(step_size=0.5, min_qty=0.5, min_notional_usd=400.0)
+    given_: dict[str, Any] = {
+        "weights": R1_WEIGHTS,
+        "costs": R1_COSTS,
+        "initial_equity_usd": 10_000.0,
+        "start_ms": START_MS,
+        "end_ms": START_MS + 150 * HOUR_MS,
+        "dead_band": dead_band,
+        "default_rate_8h": 1e-4,
+        "filters": dict.fromkeys(sleeves, coarse) if limited else {},
+        "warmup_bars": 0,
+    }
+    runs = Simulation(market, sleeves, **given_), Careful(market, sleeves, **given_)
+    for run in runs:
+        bounds = Bounds()
+        for until, following in sorted(changes, key=lambda change: change[0]):
+            run.run(until, bounds)
+            bounds = following
+        run.run(10**6, bounds)
+    plain, careful = runs
+    assert plain.fills == careful.fills
+    assert plain.skips == careful.skips
+    assert plain.restarts == careful.restarts
+    assert np.array_equal(plain.history().equity_usd, careful.history().equity_usd)
+
+
+def test_R140_a_position_without_a_signal_is_closed_all_the_same() -> None:
+    nan = float("nan")
+    found = held([100.0] * 5, [1.0, nan, nan, nan, nan])
+    found.run(2)
+    found.run(5, Bounds(exposure=0.0, entries_allowed=False))
+    assert [(fill.bar, fill.reason, fill.qty_after) for fill in found.fills] == [
+        (1, "entry", 100.0),
+        (2, "flatten", 0.0),
+    ]
+
+
+def test_a_target_of_less_than_a_step_is_closed_and_never_rounded_up() -> None:
+    limits = {"BTCUSDT": SymbolFilters(step_size=10.0, min_qty=10.0, min_notional_usd=5.0)}
+    found = held([100.0] * 5, [0.5, 0.09, 0.09, 0.09, 0.2], filters=limits)
+    found.run(10**6)
+    assert [(fill.bar, fill.reason, fill.qty_after) for fill in found.fills] == [(1, "entry", 50.0), (2, "exit", 0.0)]
+    assert {skip.reason for skip in found.skips} == {"minimum"}
+
+
+def test_a_flip_that_could_only_close_is_taken_up_as_soon_as_it_may_open() -> None:
+    limits = {"BTCUSDT": SymbolFilters(step_size=0.01, min_qty=0.01, min_notional_usd=400.0)}
+    found = held([100.0] * 5, [1.0, -0.0395, -0.0405, -0.0405, -0.0405], filters=limits, dead_band=0.05)
+    found.run(10**6)
+    assert [(fill.bar, fill.reason, fill.qty_after) for fill in found.fills] == [
+        (1, "entry", 100.0),
+        (2, "exit", 0.0),
+        (3, "entry", -4.05),
+    ]
 
 
 # --- one run, many ways -----------------------------------------------------------------------------------------------

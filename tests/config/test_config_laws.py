@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cerberus import Validator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.config import FrozenConfig, load_config
+from engine.config.schema import CONFIG as SCHEMA
 from engine.errors import ConfigError
+from engine.fits import fits
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "prod_candidate_R1.yaml"
 DATA: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
@@ -150,3 +154,38 @@ def test_another_order_style_and_other_comments_load_the_same(
     config = loaded(file, f"# {comment}\n---\n{text}\n# end\n")
     assert dataclasses.replace(config, path=CONFIG.path, sha256=CONFIG.sha256) == CONFIG
     assert config.sha256 != CONFIG.sha256
+
+
+PLAUSIBLE: list[Any] = [
+    None,
+    True,
+    -1,
+    1,
+    5.5,
+    math.nan,
+    "",
+    "1h",
+    "fixed",
+    "BTC-1",
+    "2022-01-01",
+    "${A}",
+    "${",
+    {},
+    [],
+]
+
+
+def test_a_right_file_needs_no_cerberus() -> None:
+    assert fits(DATA, SCHEMA, require_all=True)
+
+
+def test_the_quick_check_passes_only_what_cerberus_passes() -> None:
+    places = dict.fromkeys(path[:depth] for path, _ in LEAVES for depth in range(1, len(path) + 1))
+    documents = [changed(path, value) for path in places for value in PLAUSIBLE]
+    documents += [{key: value for key, value in DATA.items() if key != dropped} for dropped in DATA]
+    documents += [changed((*path[:-1], "extra"), 1) for path in places if isinstance(path[-1], str)]
+    passed = [data for data in documents if fits(data, SCHEMA, require_all=True)]
+    assert len(passed) > len(places), "much else is right as well"
+    validator = Validator(SCHEMA, require_all=True)
+    for data in passed:
+        assert validator.validate(data, normalize=False), validator.errors

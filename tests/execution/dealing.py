@@ -98,6 +98,7 @@ def dealing(
     **options: Any,
 ) -> T:
     """Run `act` with everything connected, on the virtual loop; the ledger in `folder` survives from run to run."""
+    folder.mkdir(exist_ok=True)
     permit = Permit.beside(folder / "ledger.db")
     if may_add:
         permit.grant(by="test", reason="test", at_ms=START_MS)
@@ -107,7 +108,7 @@ def dealing(
             ledger.set_meta(kind="rehearsal")
             return await act(Dealing(scene, ledger, permit, await scene.venue.filters()))
 
-    return at_simulator(with_ledger, faults, permit=permit.present, prepare=prepare, **options)
+    return at_simulator(with_ledger, faults, **{"permit": permit.present, "prepare": prepare, **options})
 
 
 def trade(exchange: Exchange, symbol: str, side: int, qty: str, price: str | None = None) -> None:

@@ -163,7 +163,6 @@ def test_a_permission_that_is_not_named_is_unreadable_not_absent() -> None:
         (payloads.order_status, "SOMETHING_NEW"),
         (payloads.stop_status, "SOMETHING_NEW"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_read_is_an_error(read: Any, broken: Any) -> None:
     with pytest.raises(payloads.UNREADABLE):

@@ -13,8 +13,10 @@ from engine.clock import SECOND_MS
 from engine.errors import LedgerError, Problem
 from engine.execution.course import ParentStatus
 from engine.execution.executor import parent_order
+from engine.execution.ids import Purpose
 from engine.execution.journal import ABSENT, UNKNOWN
 from engine.execution.planned import PlannedOrder
+from engine.execution.venue import NOT_SENT, OrderKind, OrderRequest, Rejected
 from engine.ledger import Ledger
 from engine.simulator.faults import FaultPlan, Match
 from engine.simulator.faults.conditions import OnlyReducing, Outage, Overloaded, PartialFills
@@ -256,6 +258,31 @@ def test_a_reduction_of_more_than_there_is_reduces_what_there_is(tmp_path: Path)
         assert nothing_stands(deal)
 
     dealing(tmp_path, act)
+
+
+def test_a_refused_reduction_is_cut_to_what_there_is(tmp_path: Path) -> None:
+    refused = FaultPlan.of(RejectNTimes(-2022, "ReduceOnly Order is rejected."), match=ORDERS, times=1)
+
+    async def act(deal: Dealing) -> None:
+        trade(deal.scene.exchange, BTC, 1, "0.05")
+        (result,) = await deal.execute(closing(qty="0.1"))
+        assert [intent.qty for intent in deal.ledger.intents_of(result.parent_id)] == [0.1, 0.05]
+        assert nothing_stands(deal)
+
+    dealing(tmp_path, act, refused)
+
+
+def test_a_sender_without_a_permit_sends_nothing_whatever_stands_behind_it(tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> None:
+        row = deal.journal.begin(Purpose.BAR, parent(), START_MS)
+        request = OrderRequest(deal.journal.next_client_id(row), BTC, 1, Decimal("0.1"), OrderKind.MARKET)
+        with pytest.raises(ValueError, match="before the ledger knows"):
+            await deal.sender.send(request)
+        deal.journal.intend(row, request, START_MS)
+        assert await deal.sender.send(request) == Rejected(NOT_SENT, "halted: the permit to add risk is gone")
+        assert not deal.scene.book.orders
+
+    dealing(tmp_path, act, may_add=False, permit=lambda: True)
 
 
 def test_more_than_one_order_may_be_is_sent_in_parts_and_too_little_is_not_sent(tmp_path: Path) -> None:

@@ -152,6 +152,18 @@ def test_it_ends_flat_under(name: str, tmp_path: Path) -> None:
     assert report.steps[VERIFIED] - report.started_ms <= seconds * SECOND_MS
 
 
+def test_a_closing_order_that_is_filling_is_waited_for(tmp_path: Path) -> None:
+    report = flattened(tmp_path, FaultPlan.of(PartialFills(5, 0.3)))
+    assert len(report.closes) == 3
+
+
+def test_a_closing_order_that_never_arrived_is_followed_only_when_it_cannot_arrive_any_more(tmp_path: Path) -> None:
+    report = flattened(tmp_path, FaultPlan.of(LostRequest(), times=3))
+    for symbol in SYMBOLS:
+        lost, sent = (close for close in report.closes if close.symbol == symbol)
+        assert sent.at_ms - lost.at_ms > ARRIVAL_MS
+
+
 def test_an_order_that_was_on_its_way_at_the_latch_is_closed_before_it_is_sealed(tmp_path: Path) -> None:
     late = FaultPlan.of(Slow(4.0, 0.0, spread_ratio=0.0), match=Match(method="POST", path="/fapi/v1/order"), times=1)
 

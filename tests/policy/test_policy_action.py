@@ -35,6 +35,7 @@ GREEN: dict[str, Any] = {
     "exposure": 1.0,
     "flatten_events_30d": 0,
     "equity_age": 0.0,
+    "review": "WITHIN",
     "risk_guard": "CLEAR",
 }
 STRONG = {"sharpe_20d": 0.9}
@@ -197,6 +198,10 @@ PROMOTIONS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("R147", {"flatten_events_30d": 1}, {"flatten_events_30d": 0}),
     ("A34", {"exposure": 0.99}, {"exposure": 1.0}),
     ("A51", {"stage": 2}, {"stage": 3}),
+    ("A28", {"equity_age": 5.01}, {"equity_age": 5.0}),
+    ("A28 unknown", {"equity_age": "<missing>"}, {}),
+    ("A99", {"review": "BREACH"}, {"review": "WITHIN"}),
+    ("A99 unknown", {"review": "<missing>"}, {}),
     ("A27 drawdown", {"drawdown": 8.0}, {"drawdown": 7.9999}),
     ("A27 return", {"return_30d": 0.0}, {"return_30d": 0.0001}),
     ("A27 drag", {"funding_drag": 1.0}, {"funding_drag": 0.9999}),

@@ -136,3 +136,59 @@ def test_a_configuration_that_cannot_be_read(bundle: Callable[..., Path]) -> Non
     path.with_name("config.yaml").unlink()
     path.with_name("config.yaml").mkdir()
     assert refused(path) == [("no-file", "bundle.yaml:2:16")]
+
+
+def test_A90_the_digest_covers_every_byte_that_the_bundle_decides_with(bundle: Callable[..., Path]) -> None:
+    path = bundle()
+    before = load_bundle(path)
+    assert before.digest == hashlib.sha256(before.manifest.encode()).hexdigest()
+    lines = [line.split("  ") for line in before.manifest.splitlines()]
+    assert [name for _, name in lines] == ["action.yaml", "bundle.yaml", "config.yaml", "facts.yaml"]
+    assert {sha256 for sha256, _ in lines} == {
+        hashlib.sha256(one.read_bytes()).hexdigest() for one in before.folder.iterdir()
+    }
+    digests = {before.digest}
+    for name in ("action.yaml", "facts.yaml", "bundle.yaml"):
+        changed = path.with_name(name)
+        whole = changed.read_bytes()
+        changed.write_bytes(whole + b"\n")  # one byte, which changes no meaning
+        digests.add(load_bundle(path).digest)
+        changed.write_bytes(whole)
+    config = path.with_name("config.yaml")
+    config.write_bytes(CONFIG + b"\n")
+    path.write_bytes(path.read_bytes().replace(SHA.encode(), hashlib.sha256(CONFIG + b"\n").hexdigest().encode()))
+    digests.add(load_bundle(path).digest)
+    assert len(digests) == 5
+    assert load_bundle(bundle()).digest == before.digest
+
+
+def test_A90_the_digest_does_not_depend_on_where_the_files_lie(bundle: Callable[..., Path], tmp_path: Path) -> None:
+    digest = load_bundle(bundle()).digest
+    elsewhere = tmp_path / "else" / "where"
+    elsewhere.mkdir(parents=True)
+    for one in tmp_path.glob("*.yaml"):
+        (elsewhere / one.name).write_bytes(one.read_bytes())
+    assert load_bundle(elsewhere / "bundle.yaml").digest == digest
+    (elsewhere / "action.yaml").rename(elsewhere / "deed.yaml")
+    path = elsewhere / "bundle.yaml"
+    path.write_text(path.read_text().replace("action.yaml", "deed.yaml"))
+    assert load_bundle(path).digest != digest
+
+
+def test_A90_the_digest_covers_policies_that_were_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = load_bundle(ROOT / "config" / "prod_scale_rules_R1.yaml")
+    part = load_bundle(ROOT / "config" / "prod_scale_rules_R1.yaml", only=("review",))
+    assert set(part.policies) == {"review"}
+    assert part.digest == whole.digest
+    monkeypatch.chdir(ROOT / "policies")
+    assert load_bundle(Path("../config/prod_scale_rules_R1.yaml")).digest == whole.digest
+    assert whole.folder == ROOT
+    for sha256, name in (line.split("  ") for line in whole.manifest.splitlines()):
+        assert hashlib.sha256((ROOT / name).read_bytes()).hexdigest() == sha256
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".yaml", '"a\\0b.yaml"', "/dev/null"])
+def test_a_name_that_no_file_can_have_is_no_file(bundle: Callable[..., Path], name: str) -> None:
+    assert refused(bundle(("action: action.yaml", f"action: {name}"))) == [("no-file", "bundle.yaml:4:20")]
+    path = bundle(("{action: action.yaml}", f"{{action: action.yaml, other: {name}}}"))
+    assert set(load_bundle(path, only=("action",)).policies) == {"action"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import DAY_MS, HOUR_MS
-from engine.policy.derive import Day, History, derive
-from engine.policy.facts import Fact
+from engine.policy.derive import Day, History, derive, in_all_steps
+from engine.policy.facts import Fact, validated_all
 from engine.policy.load import parse_policy, parse_vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.policy.facts import Facts
+    from engine.policy.facts import Facts, Status, Value
     from engine.policy.model import Policy
 
 FIRST_MS = 20_000 * DAY_MS
@@ -230,3 +231,51 @@ def test_a_history_grows_by_a_few_numbers_a_day() -> None:
         for hour in range(24):
             history.at(facts("U", day.at_ms + hour * HOUR_MS), day.at_ms + hour * HOUR_MS)
     assert {len(tally._counted) for tally in history._tallies} == {61}
+
+
+POSTED = st.builds(
+    lambda value, status, age_ms: (value if status == "ok" else None, status, age_ms),
+    st.integers(0, 9) | st.sampled_from([3.0, 10, -1, 1.5, math.nan, math.inf, True, "2", None]),
+    st.sampled_from(["ok", "ok", "ok", "ok", "ok", "young", "stale", "missing", "invalid"]),
+    st.sampled_from([0, 0, 0, HOUR_MS, HOUR_MS + 1, -1]),
+)
+MOMENTS = st.lists(
+    st.tuples(st.integers(1, 40), st.fixed_dictionaries({"x": POSTED}, optional={"y": POSTED, "z": POSTED})),
+    min_size=1,
+    max_size=12,
+)
+DIFFERENT = """
+  apart: {outcome: STOP, when: {x: '> y'}, because: b}
+  long_apart: {outcome: RISE, when: {x: '< y'}, for: 2 days, because: b}
+"""
+COMPARING = parse_policy((FRAME + DIFFERENT).encode(), "p.yaml", parse_vocabulary(VOCABULARY.encode(), "v.yaml"))
+
+
+@given(policy=st.sampled_from([POLICY, COMPARING]), moments=MOMENTS, first_the_day=st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_what_is_posted_counts_as_if_it_had_been_validated_first(
+    policy: Policy, moments: list[tuple[int, dict[str, tuple[Value, Status, int]]]], *, first_the_day: bool
+) -> None:
+    reading_history, history, at_ms = History(policy), History(policy), FIRST_MS - 40 * HOUR_MS
+    for hours, posted in moments:
+        at_ms += hours * HOUR_MS
+        facts = {name: Fact(name, value, status, at_ms - age) for name, (value, status, age) in posted.items()}
+        valid = validated_all(facts.values(), policy.vocabulary, at_ms, only=policy.facts)
+        reading = reading_history.read(facts, at_ms)
+        assert (reading.facts, reading.steps) == (valid, in_all_steps(policy, valid))
+        ends = at_ms % DAY_MS == 0
+        if ends and first_the_day:
+            reading_history.end_day(reading)
+        assert reading_history.snapshot(reading) == history.at(valid, at_ms)
+        if ends and not first_the_day:
+            reading_history.end_day(reading)
+        if ends:
+            history.add(Day(at_ms, valid))
+
+
+def test_the_same_facts_may_be_asked_about_at_several_moments() -> None:
+    history, posted = History(POLICY, days("TT")), facts("T", FIRST_MS)
+    for at_ms in (FIRST_MS, FIRST_MS + HOUR_MS, FIRST_MS + 2 * DAY_MS):
+        assert history.at(posted, at_ms) == derive(POLICY, posted, days("TT"), at_ms)
+    history.add(Day(FIRST_MS + 2 * DAY_MS, posted))
+    assert history.at(posted, FIRST_MS + 3 * DAY_MS).values["days stop_holds_1"] == 4

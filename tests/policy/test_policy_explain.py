@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.policy.explain import Explained, Leaf, Streak, explain, explained, ways
+from engine.policy.explain import Explained, Explainer, Leaf, Streak, Teller, explain, explained
 from engine.policy.interpreter import evaluate
-from engine.policy.model import Snapshot
+from engine.policy.model import All, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,17 +88,6 @@ def test_unknown_as_a_condition(policy: Policy) -> None:
     assert told(policy, "blind").conditions[0].truth == "FALSE"
 
 
-def test_the_ways_to_other_outcomes(policy: Policy) -> None:
-    found = ways(policy, Snapshot(0, {"x": 48, "y": 60, "n": 3, "mode": 0, "days rise": 7}))
-    assert [(way.outcome, way.rule, len(way.lacking), way.days) for way in found] == [
-        ("STOP", "stop", 1, 0),
-        ("STOP", "word", 1, 0),
-        ("RISE", "rise", 0, 3),
-        ("KEEP", "yellow[y]", 1, 0),
-        ("KEEP", "blind", 2, 0),
-    ]
-
-
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_explanation_agrees_with_the_interpreter_and_is_plain(action: Policy, data: st.DataObject) -> None:
@@ -121,3 +111,35 @@ def test_the_explanation_agrees_with_the_interpreter_and_is_plain(action: Policy
     for rule in rules:
         for leaf in rule.conditions:
             assert (leaf.value is None) == (snapshot.values[leaf.fact] is None)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_one_explainer_serves_many_snapshots(action: Policy, data: st.DataObject) -> None:
+    facts, explainer = action.vocabulary.facts, Explainer(action)
+    values = {name: st.none() | st.integers(facts[name].low, facts[name].high) for name in action.facts}
+    days = {one.days_key: st.none() | st.integers(0, 12) for one in action.timed}
+    for _ in range(3):
+        snapshot = Snapshot(0, data.draw(st.fixed_dictionaries({**values, **days})))
+        assert explainer.explained(snapshot) == explained(action, snapshot)
+        assert explainer.plain(snapshot) == [
+            {
+                **vars(rule),
+                "conditions": [vars(leaf) for leaf in rule.conditions],
+                "streak": rule.streak and vars(rule.streak),
+            }
+            for rule in explained(action, snapshot)
+        ]
+
+
+def test_a_comparison_that_rules_share_is_told_once(action: Policy) -> None:
+    teller = Teller(action, Snapshot(0, dict.fromkeys(action.inputs)))
+    red = next(iter(action.bands.values())).red
+    assert teller.leaves(red, asked=True)[0] is teller.leaves(red, asked=True)[0]
+    assert teller.leaves(red, asked=True) != teller.leaves(red, asked=False)
+
+
+def test_a_comparison_asked_twice_in_one_rule_is_told_once(policy: Policy) -> None:
+    stop = policy.by_id["stop"]
+    twice = replace(policy, instances=(replace(stop, when=All((stop.when, stop.when))),))
+    assert len(told(twice, "stop").conditions) == 1

@@ -82,6 +82,14 @@ def test_files_without_a_policy_are_refused(raw: bytes, facts: Vocabulary) -> No
         parse_vocabulary(raw, "f.yaml")
 
 
+def test_reading_stops_after_200_mistakes(facts: Vocabulary) -> None:
+    raw = b"policy: many\n" + b"".join(b"k%d: 1\n" % number for number in range(4000))
+    error = mistakes(raw, "many.yaml", facts)
+    assert len(error.problems) == 201
+    assert str(error.problems[-1]) == "many.yaml: error[too-many]: reading stopped after 200 mistakes"
+    assert [problem.where for problem in error.problems[:2]] == ["many.yaml:2:1", "many.yaml:3:1"]
+
+
 SHIPPED = (ROOT / "policies" / "action.yaml").read_text()
 PIECES = [
     "",

@@ -85,6 +85,7 @@ def test_a_crash_leaves_the_interpreters_outcome_and_says_so(policy: Policy) -> 
         assert (decision.outcome, decision.fired) == ("STOP", ("over",))
         assert decision.fault is not None
         assert (decision.durable_fired, decision.interpreter_fired) == (None, ("over",))
+        assert decision.agree is None, "one that says nothing neither agrees nor disagrees"
         assert not decision.trusted
         assert worker.decide(OVER).trusted
 
@@ -285,6 +286,44 @@ def test_the_childs_side_of_the_conversation(policy: Policy) -> None:
         "the engine refuses"
     )
     assert "fault" in served(setup, [1, []])[1]
+
+
+def test_a_new_policy_takes_over_without_a_gap(policy: Policy, small_policy: Callable[[str], Policy]) -> None:
+    text = """
+  over: {outcome: STOP, when: {x: "> 0.4"}, because: b}
+  under: {outcome: RISE, when: {x: "< -1"}, because: b}
+"""
+    with Worker(policy) as old:
+        assert old.fired(UNDER) == ()
+        with Worker.started(small_policy(f"rules:{text}"), limit_ms=500) as new:
+            assert pid_of(new) != pid_of(old)
+            assert old.decide(UNDER).trusted, "it decides while the new one starts and until it is closed"
+            old.close()
+            with pytest.raises(EngineFault, match="closed"):
+                old.fired(UNDER)
+            assert new._ready, "the next decision waits for no start"
+            assert new.decide(UNDER).outcome == "STOP"
+            assert new.restarts == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("sys.exit(3)", "ended with code 3"),
+        ('sys.stdin.readline(); print(\'{"n": 1, "fired": ["r0"]}\', flush=True); sys.stdin.read()', "differ"),
+    ],
+)
+def test_a_policy_whose_engine_cannot_be_trusted_does_not_take_over(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    with Worker(policy) as old:
+        assert old.decide(OVER).trusted
+        with monkeypatch.context() as patched:
+            fake(patched, script)
+            with pytest.raises(EngineFault, match=reason):
+                Worker.started(policy)
+        assert old.decide(OVER).trusted
+        assert old.restarts == 0
 
 
 def test_two_engines_that_differ_are_both_heard(policy: Policy) -> None:

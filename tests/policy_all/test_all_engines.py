@@ -8,22 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.policy.difference.firing import compares
 from engine.policy.durable import MAX_LEAVES, compile_policy
-from engine.policy.model import All, AnyOf, Compare, Not, Snapshot
+from engine.policy.model import Snapshot
 
 if TYPE_CHECKING:
-    from engine.policy.model import Condition, Policy
+    from engine.policy.model import Policy
     from tests.policy_all.conftest import Desk
 
 NAMES = ("launch", "stages", "action", "risk_guard", "restart", "review")
-
-
-def compares(condition: Condition) -> list[Compare]:
-    if isinstance(condition, All | AnyOf):
-        return [leaf for part in condition.parts for leaf in compares(part)]
-    if isinstance(condition, Not):
-        return compares(condition.part)
-    return [condition] if isinstance(condition, Compare) else []
 
 
 def edges(policy: Policy) -> dict[str, list[int | None]]:

@@ -135,16 +135,24 @@ def test_R083_R100_each_abort_alone_is_enough(
     desk: Desk, row: str, stage: int, fact: str, holding: list[Any], aborting: list[Any], to: int, flatten: Any
 ) -> None:
     policy = desk.bundle.policies["stages"]
+    names = {"worst_sleeve_14d": "worst_sleeve_14d days_in_stage"}  # A17: fourteen days of this stage
     for value in [*holding, *UNKNOWN]:
-        decision = desk.decide("stages", {"stage": stage, fact: value})
+        decision = desk.decide("stages", {"stage": stage, "days_in_stage": 14, fact: value})
         assert (decision.outcome, decision.fired) == ("HOLD", ()), (row, value)
         assert next_stage(policy, stage, decision.outcome, decision.fired) is None
     for value in aborting:
-        decision = desk.decide("stages", {"stage": stage, fact: value})
-        assert (decision.outcome, decision.fired) == ("ABORT", (f"abort_{stage}[{fact}]",)), row
+        decision = desk.decide("stages", {"stage": stage, "days_in_stage": 14, fact: value})
+        assert (decision.outcome, decision.fired) == ("ABORT", (f"abort_{stage}[{names.get(fact, fact)}]",)), row
         transition = next_stage(policy, stage, decision.outcome, decision.fired)
         assert transition is not None
         assert (transition.to, transition.flatten, transition.approvals) == (to, flatten, 0)
+
+
+@pytest.mark.parametrize("days", [0, 13, "<missing>"])
+def test_A17_a_sleeves_days_before_the_stage_do_not_end_it(desk: Desk, days: Any) -> None:
+    bad = {"stage": 2, "worst_sleeve_14d": -9.0}
+    assert desk.decide("stages", {**bad, "days_in_stage": days}).outcome == "HOLD"
+    assert desk.decide("stages", {**bad, "days_in_stage": 14}).outcome == "ABORT"
 
 
 def test_R084_A02_the_first_stage_ends_flat_in_paper(desk: Desk) -> None:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from engine.clock import DAY_MS, HOUR_MS
 from engine.documents import read_document
 from engine.errors import PolicyError
+from engine.fits import fits
 from engine.policy.derive import Day, derive
 from engine.policy.durable import DurableEngine
 from engine.policy.expansion import not_true
 from engine.policy.explain import explained
 from engine.policy.facts import Fact, validated_all
-from engine.policy.fits import fits
 from engine.policy.interpreter import truth
 from engine.policy.load import parse_policy, parse_vocabulary
 from engine.policy.model import All, AnyOf, Band, BandIs, Compare, Condition, Not, Policy, Snapshot, Unknown, Vocabulary

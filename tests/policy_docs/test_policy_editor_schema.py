@@ -14,12 +14,12 @@ from jsonschema import Draft202012Validator
 from engine.documents import parse_document, read_document
 from engine.errors import PolicyError, StagegateError
 from engine.policy.bundle import load_bundle
-from engine.policy.casefile import CASES
-from engine.policy.editor_schema import FOLDER, editor_settings, file_name, modeline, schema_files
-from engine.policy.editor_shape import value
+from engine.policy.editor.schema import FOLDER, editor_settings, file_name, modeline, schema_files
+from engine.policy.editor.shape import value
 from engine.policy.effects import KEYS
 from engine.policy.load import load_vocabulary, parse_policy
 from engine.policy.schema import BUNDLE, POLICY, VOCABULARY
+from engine.policy.testing.casefile import CASES
 
 if TYPE_CHECKING:
     from engine.policy.model import Vocabulary

@@ -9,9 +9,9 @@ import pytest
 
 from engine.documents import parse_document
 from engine.errors import PolicyError, StagegateError
-from engine.policy import formatting
-from engine.policy.formatting import format_file, format_text
-from engine.policy.yaml_layout import WIDTH
+from engine.policy.layout import formatting
+from engine.policy.layout.formatting import format_file, format_text
+from engine.policy.layout.writer import WIDTH
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [*sorted((ROOT / "policies").rglob("*.yaml")), ROOT / "config" / "prod_scale_rules_R1.yaml"]

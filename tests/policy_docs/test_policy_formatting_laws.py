@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.documents import parse_document
 from engine.errors import PolicyError
-from engine.policy.formatting import format_text
+from engine.policy.layout.formatting import format_text
 from engine.policy.load import load_vocabulary, parse_policy
 
 if TYPE_CHECKING:

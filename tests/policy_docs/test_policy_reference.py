@@ -13,7 +13,7 @@ import pytest
 
 from engine.policy.bundle import Bundle, load_bundle
 from engine.policy.load import parse_policy
-from engine.policy.mutants import mutants
+from engine.policy.mutation.mutants import mutants
 from engine.reports.policy_reference import (
     Reference,
     policy_chapter,

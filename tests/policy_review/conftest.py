@@ -95,10 +95,10 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     return made
 
 
-def write_history(path: Path, drawdowns: list[float | None], sharpe: float = 0.5) -> Path:
-    """A paper ledger of days on which only the drawdown moves; None: no value."""
+def write_history(path: Path, drawdowns: list[float | None], sharpe: float = 0.5, kind: str = "paper") -> Path:
+    """A ledger of days on which only the drawdown moves; None: no value."""
     with Ledger.open(path, create=True) as ledger:
-        ledger.set_meta(kind="paper", created_at_ms=START_MS)
+        ledger.set_meta(kind=kind, created_at_ms=START_MS)
         for day, drawdown in enumerate(drawdowns, 1):
             at_ms = START_MS + day * DAY_MS
             facts = {

@@ -47,6 +47,18 @@ def test_the_days_that_differ_their_reasons_and_their_counts(repository: Reposit
     assert not report.softened
 
 
+@pytest.mark.parametrize("kind", ["live", "paper", "rehearsal"])
+def test_any_ledger_is_a_history_also_while_it_is_written_to(repository: Repository, tmp_path: Path, kind: str) -> None:
+    repository.edit("facts.yaml", '"12%"', '"11.2%"')
+    path = write_history(tmp_path / f"{kind}.db", list(DRAWDOWNS), kind=kind)
+    with Ledger.open(path) as writing:
+        writing.set_meta(busy="yes")
+        report = diff_report("main", str(RULES), path, rules=RULES)
+    assert report.history is not None
+    assert (report.history.kind, report.history.counts) == (kind, {"REDUCE → PAUSE": 1})
+    assert f"({kind})" in diff_text(report)
+
+
 def test_a_softer_band_is_softer_on_the_days_it_touches(repository: Repository, ledger: Path) -> None:
     repository.edit("action.yaml", 'red: "> 10%"', 'red: "> 11.4%"')
     report = diff_report("main", str(RULES), ledger, rules=RULES)

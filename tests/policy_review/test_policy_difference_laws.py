@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from engine.clock import DAY_MS, HOUR_MS
 from engine.policy.bundle import load_bundle
 from engine.policy.derive import Day, History
-from engine.policy.difference import difference
-from engine.policy.difference_firing import Side, compares, firing
+from engine.policy.difference.compare import difference
+from engine.policy.difference.firing import Side, compares, firing
 from engine.policy.facts import MISSING, OK, YOUNG, Fact, validated_all
 from engine.policy.interpreter import evaluate, outcome_of
 from engine.policy.load import parse_policy
-from engine.policy.mutants import mutants
-from engine.policy.variants import switched
+from engine.policy.mutation.mutants import mutants
+from engine.policy.testing.variants import switched
 from tests.policy_review.conftest import ACTION, ROOT, VOCABULARY, action, edited
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 from engine.clock import DAY_MS
 from engine.errors import PolicyError, UsageError
 from engine.ledger import Ledger
-from engine.policy.difference import difference
+from engine.policy.difference.compare import difference
 from engine.policy_review.diff import diff_report
 from engine.policy_review.needs import needs, requirements
 from engine.policy_review.page import md, page_text
@@ -126,8 +126,10 @@ def test_it_is_written_with_its_picture_and_the_manifest_that_is_signed(review: 
     assert review.plot.read_text().startswith("<svg")
     checked = [line.split("  ") for line in review.manifest_path.read_text().splitlines()]
     assert len(checked) == 6
-    assert all(hashlib.sha256(Path(name).read_bytes()).hexdigest() == sha256 for sha256, name in checked)
-    assert review.signing_sha256 in review.page.read_text()
+    folder = Path(review.manifest_folder)
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256 for sha256, name in checked)
+    assert review.digest == hashlib.sha256(review.manifest_path.read_bytes()).hexdigest()
+    assert review.digest in review.page.read_text()
 
 
 def test_the_same_change_gives_the_same_bytes(review: Review, tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_exit_code_text_and_json(review: Review) -> None:
     document = json.loads(json.dumps(plain(review)))
     assert document["direction"] == "harder"
     assert document["needs"]["signatures"] == 2
-    assert document["sha256"] == review.signing_sha256
+    assert document["sha256"] == review.digest
 
 
 def test_the_loop_is_a_rehearsal_under_each_bundle(review: Review, tmp_path: Path) -> None:

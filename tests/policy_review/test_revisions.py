@@ -146,11 +146,13 @@ def test_a_link_in_a_revision_leads_nowhere(repository: Repository, source: Revi
 
 
 def test_the_manifest_is_what_sha256sum_checks(repository: Repository, source: Revisions) -> None:
-    lines = source.load("main").manifest().splitlines()
+    loaded = source.load("main")
+    lines = loaded.bundle.manifest.splitlines()
     assert [line.split("  ")[1] for line in lines] == [
-        f"rules/{name}.yaml" for name in ("action", "bundle", "config", "facts", "guard", "stages")
+        f"{name}.yaml" for name in ("action", "bundle", "config", "facts", "guard", "stages")
     ]
+    assert loaded.manifest_folder == source.working_tree().manifest_folder == "rules"
     for line in lines:
         sha256, name = line.split("  ")
-        assert hashlib.sha256((repository.folder / name).read_bytes()).hexdigest() == sha256
-    assert source.working_tree().manifest() == source.load("main").manifest()
+        assert hashlib.sha256((repository.folder / "rules" / name).read_bytes()).hexdigest() == sha256
+    assert source.working_tree().bundle.digest == loaded.bundle.digest

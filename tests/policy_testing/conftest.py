@@ -9,14 +9,14 @@ import pytest
 
 from engine.policy.bundle import load_bundle
 from engine.policy.load import parse_policy, parse_vocabulary
-from engine.policy.testing import run_policy_tests
+from engine.policy.testing.run import run_policy_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.policy.bundle import Bundle
     from engine.policy.model import Policy, Vocabulary
-    from engine.policy.testing import TestRun
+    from engine.policy.testing.run import TestRun
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "policies" / "tests"

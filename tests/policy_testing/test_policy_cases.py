@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import PolicyError
-from engine.policy.casefile import load_cases
-from engine.policy.cases import day_ms
-from engine.policy.series import Entry
+from engine.policy.testing.casefile import load_cases
+from engine.policy.testing.cases import day_ms
+from engine.policy.testing.series import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from engine.policy.bundle import Bundle
-    from engine.policy.cases import Case
     from engine.policy.model import Policy
+    from engine.policy.testing.cases import Case
 
 
 def one(path: Path, tiny: Policy) -> Case:

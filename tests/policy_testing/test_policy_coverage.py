@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from engine.policy.casefile import load_cases
-from engine.policy.coverage import coverage
-from engine.policy.junit import junit, write_junit
-from engine.policy.testing import TestRun, run_suite
+from engine.policy.testing.casefile import load_cases
+from engine.policy.testing.coverage import coverage
+from engine.policy.testing.junit import junit, write_junit
+from engine.policy.testing.run import TestRun, run_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.policy.coverage import LeafSeen
     from engine.policy.model import Policy
+    from engine.policy.testing.coverage import LeafSeen
 
 
 def run(path: Path, tiny: Policy) -> TestRun:

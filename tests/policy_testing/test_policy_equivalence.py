@@ -8,8 +8,8 @@ import pytest
 
 from engine.policy import points
 from engine.policy.load import parse_policy
-from engine.policy.mutation import Mutated, mutate_policy
-from engine.policy.series import Entry
+from engine.policy.mutation.run import Mutated, mutate_policy
+from engine.policy.testing.series import Entry
 
 if TYPE_CHECKING:
     from engine.policy.model import Policy, Vocabulary
@@ -54,6 +54,28 @@ def test_an_order_that_never_decides(tiny_vocabulary: Vocabulary, cut: str, fate
     assert one.fate == fate
     if fate == "equivalent":
         assert one.reason == "no two rules whose order was exchanged can fire together"
+
+
+@pytest.mark.parametrize(
+    ("span", "fate"),
+    [
+        ("3 days", "equivalent"),
+        ("3 of 5 days", "equivalent"),
+        ("3 days, gap: holds", "survived"),
+        ("3 of 5 days, gap: holds", "survived"),
+    ],
+)
+def test_a_streak_that_the_unknown_breaks_never_meets_a_rule_on_the_unknown(
+    tiny_vocabulary: Vocabulary, span: str, fate: str
+) -> None:
+    found = judged(
+        tiny_vocabulary,
+        "rules:\n  stop: {outcome: STOP, when: {mode: '= FLATTEN'}, because: a test}\n"
+        "  cut: {outcome: CUT, when: {mode: '= REDUCE_ONLY'}, because: a test}\n"
+        f"  rise: {{outcome: RISE, when: {{x: '< 3'}}, for: {span}, because: a test}}\n"
+        "  keep: {outcome: KEEP, when: {x: unknown}, because: a test}\n",
+    )
+    assert found["outcomes `RISE` and `KEEP` exchanged"].fate == fate
 
 
 @pytest.mark.parametrize(("last", "fate"), [("{x: unknown}", "equivalent"), ("{n: unknown}", "survived")])

@@ -10,7 +10,7 @@ import pytest
 
 from engine.policy.effects import Effects
 from engine.policy.model import Abort, Band, Compare, FactSpec, Parameter, Policy, Promotion, Rule, Span, Stage
-from engine.policy.mutants import mutants
+from engine.policy.mutation.mutants import mutants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

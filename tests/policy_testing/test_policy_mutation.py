@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from engine.errors import PolicyError
-from engine.policy.casefile import load_cases
-from engine.policy.cases import Case, Suite, posted_facts
-from engine.policy.mutation import Mutated, mutate, mutate_policy, mutate_tested
-from engine.policy.series import Entry
-from engine.policy.testing import TestRun, run_case, run_suite
-from engine.policy.variants import switched
+from engine.policy.mutation.run import Mutated, mutate, mutate_policy, mutate_tested
+from engine.policy.testing.casefile import load_cases
+from engine.policy.testing.cases import Case, Suite, posted_facts
+from engine.policy.testing.run import TestRun, run_case, run_suite
+from engine.policy.testing.series import Entry
+from engine.policy.testing.variants import switched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from engine.policy.bundle import Bundle
     from engine.policy.model import FactSpec, Policy
-    from engine.policy.mutants import Mutant
+    from engine.policy.mutation.mutants import Mutant
 
 SOME_TESTS = """
   - {name: words, facts: {mode: "CLEAR REDUCE_ONLY FLATTEN"}, expect: {outcome: "KEEPx2 STOP"}}

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.clock import DAY_MS
-from engine.policy.casefile import load_cases
-from engine.policy.cases import day_ms
 from engine.policy.decide import Decision, decide
 from engine.policy.derive import Day, derive
 from engine.policy.facts import Fact, Value, validated_all
 from engine.policy.host import EngineFault
-from engine.policy.testing import CaseResult, run_case, run_policy_tests, run_suite
+from engine.policy.testing.casefile import load_cases
+from engine.policy.testing.cases import day_ms
+from engine.policy.testing.run import CaseResult, run_case, run_policy_tests, run_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.policy.facts import in_steps
 from engine.policy.load import parse_vocabulary
 from engine.policy.quantity import MistakeError
-from engine.policy.series import Entry, fact_series, shortened, word_series
+from engine.policy.testing.series import Entry, fact_series, shortened, word_series
 
 if TYPE_CHECKING:
     from engine.policy.model import Vocabulary

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.policy.coverage import coverage
-from engine.policy.mutation import mutate_tested
-from engine.policy.testing import run_policy_tests
+from engine.policy.difference.firing import compares
+from engine.policy.mutation.run import mutate_tested
+from engine.policy.quantity import shown
+from engine.policy.testing.coverage import coverage
+from engine.policy.testing.run import run_policy_tests
+from engine.policy.testing.variants import switched
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.policy.bundle import Bundle
-    from engine.policy.testing import TestRun
+    from engine.policy.model import Compare, Policy
+    from engine.policy.testing.run import TestRun
 
 TESTS = Path(__file__).resolve().parents[2] / "policies" / "tests"
 
@@ -31,6 +38,7 @@ EQUIVALENT = {
     "action: rules.scale_up: operator: `exposure = 1` → `exposure >= 1`": "1 is the most",
     "action: rules.scale_up: operator: `flatten_events_30d = 0` → `flatten_events_30d <= 0`": "0 is the least",
     "action: rules.scale_up: condition dropped: `sharpe_20d green` dropped": "above 0.8 is above 0.5",
+    "action: outcomes: severity: `SCALE_UP` and `KEEP` exchanged": "KEEP rules ask where it cannot",
     "action: rules.yellow_review: each: `each: band` → any band": "without `for`, only the names of the rules differ",
     "action: bands.negative_sleeves.green: band: operator: `negative_sleeves = 0` → `negative_sleeves <= 0`": (
         "0 is the least"
@@ -79,3 +87,35 @@ def named(run: TestRun, policy: str) -> set[str]:
     """Return the ids of requirements and resolutions in the names of a policy's tests."""
     names = [result.case.name for result in run.results if result.case.policy == policy]
     return {ref for name in names for ref in re.findall(r"\b[RA][0-9]{2,3}\b", name)}
+
+
+def _numbers(policy: Policy) -> Iterator[Compare]:
+    """Yield every comparison of a policy, also of rules that are switched off, and the edges of its bands."""
+    everything = switched(policy, policy.rules)
+    for instance in everything.instances:
+        yield from compares(instance.when)
+    for band in policy.bands.values():
+        yield from (band.green, band.red)
+
+
+def test_every_number_of_every_policy_is_tested_at_just_under_and_just_over_it(shipped: TestRun) -> None:
+    tried: dict[tuple[str, str], set[int | None]] = defaultdict(set)
+    for result in shipped.results:
+        for fact, entries in result.case.facts.items():
+            tried[result.case.policy, fact].update(entry.steps for entry in entries)
+    missing, looked_at = [], 0
+    for name, policy in shipped.policies.items():
+        for compare in _numbers(policy):
+            spec = policy.vocabulary.facts[compare.fact]
+            near = range(compare.steps - 1, compare.steps + 2)
+            wanted = range(len(spec.choices)) if spec.choices else near
+            looked_at += 1
+            missing += [
+                f"{name}: {compare.fact} {compare.text} is not tried at {shown(spec, steps)}"
+                for steps in wanted
+                if spec.low <= steps <= spec.high and steps not in tried[name, compare.fact]
+            ]
+            if None not in tried[name, compare.fact]:
+                missing.append(f"{name}: {compare.fact} is never unknown")
+    assert sorted(set(missing)) == []
+    assert looked_at > 130

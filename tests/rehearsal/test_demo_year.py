@@ -14,7 +14,8 @@ from engine.facts import Assumptions, FactSource
 from engine.inquiry import _standing, posture_at, replay, verdict_at
 from engine.ledger import Ledger
 from engine.posted import facts_document
-from tests.rehearsal.conftest import RULES
+from engine.rehearsal.run import rehearse
+from tests.rehearsal.conftest import RULES, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,7 @@ def test_R138_reduce_halves_open_positions_at_the_next_open(ledger: Ledger) -> N
     started = [at for at, _ in events(ledger, "episode_start") if ledger.verdicts(at, at)[-1].outcome == "REDUCE"]
     assert started
     weights = {"BTCUSDT": 0.34, "ETHUSDT": 0.33, "SOLUSDT": 0.33}
+    steps = {"BTCUSDT": 0.001, "ETHUSDT": 0.001, "SOLUSDT": 0.01}
     halved = 0
     for at in started:
         account = ledger.last_mark("risk", at)
@@ -85,7 +87,8 @@ def test_R138_reduce_halves_open_positions_at_the_next_open(ledger: Ledger) -> N
                 mark = marks[fill.symbol]
                 base = min(account.equity_usd, account.cap_usd)
                 full = weights[fill.symbol] * mark.position[0] * base / mark.mark_price[0]
-                assert (mark.qty[0] + fill.side * fill.qty) / full == pytest.approx(0.5, rel=0.01)
+                left, half = abs(mark.qty[0] + fill.side * fill.qty), abs(full) / 2
+                assert 0.99 * half - steps[fill.symbol] < left < 1.01 * half  # marked, not sized, at the mark price
                 assert fill.ref_kind == "mark"  # A37
                 halved += 1
     assert halved >= 2
@@ -100,6 +103,36 @@ def test_R134_the_cap_grows_by_half_only_after_approval_and_the_nav_does_not_not
     marks = ledger.marks("risk", at, at + HOUR_MS)
     assert marks.equity_usd[1] - marks.equity_usd[0] == pytest.approx(7_500, rel=0.05)
     assert marks.nav[1] / marks.nav[0] == pytest.approx(1, abs=0.01)
+
+
+def test_A56_skipped_orders_are_told_and_every_fill_keeps_the_venues_limits(ledger: Ledger) -> None:
+    skipped = [event for event in ledger.events("order_skipped") if event.subject in SYMBOLS]
+    assert len(skipped) == len(ledger.events("order_skipped")) > 0
+    times = [event.at_ms for event in skipped]
+    assert times == sorted(times)
+    least = {"BTCUSDT": 100, "ETHUSDT": 20, "SOLUSDT": 5}
+    for event in skipped:
+        detail = json.loads(event.document)
+        assert set(detail) == {"notional_usd", "minimum_usd", "reason"}
+        assert detail["minimum_usd"] == least[event.subject]
+    for fill in ledger.fills("risk"):
+        steps = fill.qty / (0.01 if fill.symbol == "SOLUSDT" else 0.001)
+        assert steps == pytest.approx(round(steps), abs=1e-6)
+        if fill.reason == "entry":
+            assert fill.qty * fill.price > 0.9 * least[fill.symbol]  # sized with the close before
+
+
+def test_a_ledger_says_how_it_was_made(ledger: Ledger, terra_and_ftx: Rehearsed) -> None:
+    assert ledger.meta()["approve"] == "all"
+    assert "klines" not in ledger.meta()
+    with Ledger.open(terra_and_ftx.ledger, read_only=True) as real:
+        assert real.meta()["klines"] == "klines_composite"
+
+
+def test_a_rehearsal_may_go_without_its_report(tmp_path: Path) -> None:
+    done = rehearse(request(tmp_path, days=1), lambda _: None, report=False)
+    assert done.report is None
+    assert {path.name for path in tmp_path.iterdir()} == {"ledger.db"}
 
 
 def test_the_shadow_account_is_never_bound(ledger: Ledger) -> None:

@@ -227,6 +227,13 @@ def test_the_way_back_turns_the_comparison_around() -> None:
     assert way_back_text(Condition("x", "3", "ratio", ">= 2", "TRUE", "1")) == "x < 2 (1.00)"
 
 
+def test_the_way_back_from_what_an_unknown_fact_satisfies_as_well() -> None:
+    assert way_back_text(Condition("x", "1", "ratio", "< 2 or unknown", "TRUE", "1")) == "x ≥ 2 (1.00)"
+    assert way_back_text(Condition("x", None, "ratio", "< 2 or unknown", "TRUE", None)) == "x ≥ 2"
+    assert way_back_text(Condition("x", None, "ratio", "unknown", "TRUE", None)) == "x known"
+    assert way_back_text(Condition("x", "1", "ratio", "known", "TRUE", None)) == "x unknown"
+
+
 def test_a_small_margin_is_nearer_than_a_large_one() -> None:
     near = Condition("drawdown", "11.9", "percent", "> 12%", "FALSE", "0.1")
     far = Condition("drawdown", "2", "percent", "> 12%", "FALSE", "10")

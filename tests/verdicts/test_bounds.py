@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -146,9 +147,21 @@ def test_A28_entries_are_blocked_while_the_equity_is_late_and_freed_after() -> N
     assert fresh.posture.entries_allowed
 
 
-def test_engines_that_disagree_block_entries() -> None:
+def test_engines_that_disagree_block_entries_and_open_one_incident_while_they_do() -> None:
     step = after_verdict(launched(), ACTION, "KEEP", (), START, trusted=False)
     assert not step.posture.entries_allowed
+    assert [(change.kind, change.subject, change.detail) for change in step.changes] == [
+        ("incident", "engines", {"severity": "MEDIUM"})
+    ]
+    still = after_verdict(step.posture, ACTION, "KEEP", (), START + HOUR_MS, trusted=False)
+    assert (changes(still), still.posture.distrusted_since_ms) == ([], START)
+    assert Posture.from_json(json.loads(json.dumps(still.posture.to_json()))) == still.posture
+    well = after_verdict(still.posture, ACTION, "KEEP", (), START + 2 * HOUR_MS)
+    assert (changes(well), well.posture) == ([], launched())
+    again = after_verdict(well.posture, ACTION, "REDUCE", ("drawdown_red",), START + 3 * HOUR_MS, trusted=False)
+    assert changes(again) == ["episode_start", "incident"]
+    stopped = after_verdict(well.posture, ACTION, "PAUSE", ("hard_stop_drawdown",), START, trusted=False)
+    assert changes(stopped) == ["flatten", "approval_requested", "incident"]
 
 
 def test_an_approval_of_what_nobody_asked_for_is_refused() -> None:

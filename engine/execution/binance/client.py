@@ -235,7 +235,10 @@ def make_sockets(client: Any, link: Mapping[str, float | None], addresses: Addre
     from binance.ws.streams import BinanceSocketManager  # noqa: PLC0415 - keeps queries fast
 
     # What it logs at each attempt, the supervisor reports once
-    logging.getLogger("binance").propagate = False
+    library = logging.getLogger("binance")
+    library.propagate = False
+    if not library.handlers:  # else Python's last resort prints it
+        library.addHandler(logging.NullHandler())
 
     places = {} if addresses is None else {"FSTREAM_URL": addresses.stream_url}
     sockets = type("VenueSockets", (BinanceSocketManager,), places)(client, max_queue_size=STREAM_QUEUE)

@@ -10,7 +10,7 @@ from engine.clock import HOUR_MS, MINUTE_MS
 from engine.errors import Problem
 from engine.execution.binance import history, payloads
 from engine.execution.venue import VenueUnavailable
-from engine.market.answers import bars_of
+from engine.market.answers import bars_of, rates_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Trade,
         VenueFilters,
     )
+    from engine.market.series import FundingRates
     from strategies.bars import Bars
 
 INTERVAL = "1h"
@@ -82,6 +83,22 @@ class Questions:
         async def walk() -> Bars:
             rows = await history.walk_times(page, _open_ms, _open_ms, from_ms, end_ms - 1, window_ms=BARS_WINDOW_MS)
             return bars_of("mark" if mark else "last", symbol, rows, from_ms, end_ms)
+
+        return await _readable(what, walk())
+
+    async def funding_rates(self, symbol: str, from_ms: int) -> FundingRates:
+        """Ask for the settlements, in windows that no page can overflow: they are an hour apart at least."""
+        method = self.asker.client.futures_funding_rate
+        what = f"the funding of `{symbol}`"
+        end_ms = self.asker.clock.now_ms() + AHEAD_MS
+
+        async def page(start_ms: int, until_ms: int) -> list[Any]:
+            span = {"startTime": start_ms, "endTime": until_ms, "limit": history.PAGE}
+            return await self.asker.ask(what, method, payloads.rows_of, symbol=symbol, **span)
+
+        async def walk() -> FundingRates:
+            rows = await history.walk_times(page, _settled_ms, _settled_ms, from_ms, end_ms, window_ms=BARS_WINDOW_MS)
+            return rates_of(symbol, rows, from_ms, end_ms + 1)
 
         return await _readable(what, walk())
 
@@ -207,6 +224,10 @@ def _of(symbol: str | None) -> dict[str, str]:
 
 def _open_ms(row: Any) -> int:
     return int(row[0])
+
+
+def _settled_ms(row: Any) -> int:
+    return int(row["fundingTime"])
 
 
 async def _readable(what: str, walk: Awaitable[T]) -> T:

@@ -1,0 +1,144 @@
+"""What a rollout begins with, and what must be on record before real money is touched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.clock import iso
+from engine.errors import Problem, UsageError
+from engine.execution.reconcile import check_start
+from engine.inquiry import posture_at
+from engine.live.connection import Mode
+from engine.live.opening import FOR_EVER_MS, launch, launched_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from engine.clock import Clock
+    from engine.execution.journal import Journal
+    from engine.execution.permit import Permit
+    from engine.execution.venue import Venue
+    from engine.ledger import Ledger
+    from engine.live.opening import Release
+    from engine.policy.bundle import Bundle
+
+LAUNCH, ALLOW = "launch", "ALLOW_LAUNCH"
+PAPER_STAGE, FIRST_STAGE = 0, 1
+FLATTEN_BEGUN = "flatten_begun"
+
+KINDS = {Mode.PAPER: "paper", Mode.REAL: "live"}
+_GUARD = "run `stagegate launch-guard`"
+
+
+@dataclass(frozen=True)
+class Capital:
+    """What a rollout begins with: its stage, and the risk equity, which is the cap too."""
+
+    stage: int
+    usd: float
+
+
+def capital_of(mode: Mode, release: Release) -> Capital:
+    """Return what a new rollout begins with: paper with the configuration's cash, real money with the first stage's."""
+    if mode is Mode.PAPER:
+        return Capital(PAPER_STAGE, release.config.backtest.initial_cash_usd)
+    return Capital(FIRST_STAGE, float(release.bundle.policies["stages"].stages[FIRST_STAGE].cap_usd))
+
+
+def needed_usd(ledger: Ledger, mode: Mode, release: Release) -> float | None:
+    """Return what a balance must cover; None: it is at risk already.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return capital_of(mode, release).usd if launched_ms(ledger) is None else None
+
+
+def check_kind(ledger: Ledger, mode: Mode) -> None:
+    """Refuse a ledger of something else: two kinds of money never share one.
+
+    Raises:
+        UsageError: other-ledger.
+    """
+    kind = ledger.meta().get("kind", KINDS[mode])
+    if kind != KINDS[mode]:
+        problem = f"it is the ledger of a {kind} rollout, `--{mode}` was asked for"
+        help_ = "name another with `--ledger`, or set STAGEGATE_LEDGER"
+        raise UsageError(Problem("other-ledger", str(ledger.path), problem, help_))
+
+
+def check_real(ledger: Ledger, bundle: Bundle, now_ms: int) -> None:
+    """Refuse real money unless the launch guard allowed this very release, freshly where nothing was launched yet.
+
+    That enough people signed the bundle (A90) is one of the launch policy's own rules; what it allowed is recognised by
+    the hash that they signed.
+
+    Raises:
+        UsageError: not-launched, blocked, other-release, stale-launch, paper-stage.
+        LedgerError: the ledger cannot be read.
+    """
+    where = str(ledger.path)
+    verdict = ledger.latest_verdict(policy=LAUNCH)
+    if verdict is None:
+        problem = "no launch is on record, real money needs one"
+        raise UsageError(Problem("not-launched", where, problem, f"{_GUARD} on this ledger"))
+    if verdict.outcome != ALLOW:
+        problem = f"the last launch verdict, {verdict.verdict_id}, is {verdict.outcome}"
+        raise UsageError(Problem("blocked", where, problem, f"mend what it names, then {_GUARD} again"))
+    hashes = json.loads(verdict.document)["hashes"]
+    if hashes.get("digest") != bundle.digest:
+        problem = f"{verdict.verdict_id} allowed another release than the files here"
+        help_ = f"restore the files that were signed; or have these signed (`stagegate approvals`), then {_GUARD}"
+        raise UsageError(Problem("other-release", str(bundle.path), problem, help_))
+    if launched_ms(ledger) is None:
+        if now_ms - verdict.at_ms > bundle.decision_valid_ms:
+            problem = f"the launch was allowed at {iso(verdict.at_ms)}, which is too long ago"
+            raise UsageError(Problem("stale-launch", where, problem, f"{_GUARD} again, and start at once"))
+    elif posture_at(ledger, FOR_EVER_MS).stage == PAPER_STAGE:
+        problem = "the rollout is back at stage 0, which is paper only"
+        raise UsageError(Problem("paper-stage", where, problem, "run `stagegate run --paper` on a ledger of its own"))
+
+
+async def begin(
+    venue: Venue,
+    journal: Journal,
+    permit: Permit,
+    release: Release,
+    mode: Mode,
+    clock: Clock,
+    *,
+    close_ms: int,
+    catch_up: Callable[[], Awaitable[object]],
+) -> None:
+    """Launch on a ledger without a rollout, on an account that holds nothing; the permit comes before the launch.
+
+    Raises:
+        UsageError: something stands on the account.
+        VenueError: the venue does not tell.
+        PermitError: the permit cannot be written.
+        LedgerError: the launch cannot be recorded.
+    """
+    await check_start(venue, journal, clock, catch_up)
+    _first_permit(journal.ledger, permit, mode, clock.now_ms())
+    begin_on(journal.ledger, release, mode, close_ms)
+
+
+def begin_on(ledger: Ledger, release: Release, mode: Mode, close_ms: int) -> None:
+    """Record a launch, with the capital that the mode begins with.
+
+    Raises:
+        LedgerError: it cannot be recorded.
+    """
+    capital = capital_of(mode, release)
+    launch(ledger, release, kind=KINDS[mode], stage=capital.stage, capital_usd=capital.usd, at_ms=close_ms)
+
+
+def _first_permit(ledger: Ledger, permit: Permit, mode: Mode, now_ms: int) -> None:
+    """Grant the permit with which a new rollout begins; a halt since the launch was allowed is not lifted by it."""
+    allowed = ledger.latest_verdict(policy=LAUNCH)
+    since_ms = allowed.at_ms if allowed else 0
+    if permit.present() or ledger.events(FLATTEN_BEGUN, from_ms=since_ms):
+        return
+    permit.grant(by="run", reason=allowed.verdict_id if allowed else f"{mode} rollout begun", at_ms=now_ms)

@@ -1,0 +1,50 @@
+"""What the policy asks people for becomes a request that they can sign, once each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.bounds import RESTART, SCALE_UP
+from engine.clock import DAY_MS
+from engine.operations.approvals import ASKED, ApprovalRequest, SignedApprovals
+
+if TYPE_CHECKING:
+    from engine.bounds import Posture, Request
+    from engine.governor import Approvals, Governor
+    from engine.ledger import Ledger
+    from engine.policy.bundle import Bundle
+
+VALID_MS = 30 * DAY_MS
+"""How long a request may wait for its signatures: a restart comes after days of its own conditions."""
+
+
+def ask_people(ledger: Ledger, approvals: Approvals, governor: Governor, bundle: Bundle, decision_id: str) -> int:
+    """Record what waits for approval and was not asked for yet; return how many requests that were.
+
+    Raises:
+        LedgerError: it cannot be recorded.
+    """
+    waiting = governor.posture.requests
+    if not isinstance(approvals, SignedApprovals) or not waiting:
+        return 0
+    asked = {_identity(ApprovalRequest.from_document(event.document)) for event in ledger.events(ASKED)}
+    new = [request for request in waiting if (request.kind, request.subject, request.at_ms) not in asked]
+    for request in new:
+        amount_usd = _amount_usd(request, governor.posture, bundle)
+        approvals.ask(request, decision_id=decision_id, stage=governor.posture.stage, amount_usd=amount_usd)
+    return len(new)
+
+
+def _identity(request: ApprovalRequest) -> tuple[str, str, int]:
+    return request.action, request.subject, request.asked_ms
+
+
+def _amount_usd(request: Request, posture: Posture, bundle: Bundle) -> float | None:
+    """Return the cap that a request leads to; None where it moves none."""
+    if request.kind == SCALE_UP:
+        factor = bundle.policies["action"].effects[request.subject].cap_factor
+        return None if factor is None else posture.cap_usd * factor
+    if request.kind == RESTART:
+        stages = bundle.policies["stages"].stages
+        return float(stages[stages[posture.stage].restart_at].cap_usd)
+    return None

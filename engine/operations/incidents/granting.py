@@ -1,0 +1,127 @@
+"""Letting a desk restart: people are asked and sign, a grant is recorded, and the governor hears of it.
+
+The desk itself restarts, at its next decision: it waits for the request that its pause made, and `SignedRestarts` lets
+that pass only once it is signed and granted.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from engine.bounds import RESTART
+from engine.clock import DAY_MS
+from engine.ledger import Event
+from engine.operations.approvals import ApprovalRequest, SignedApprovals, ask
+from engine.operations.incidents.book import GRANTED
+from engine.operations.incidents.restart_facts import LAUNCH, REOPEN
+from engine.operations.incidents.restarting import waiting
+from engine.verdict import bundle_hashes, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.bounds import Request
+    from engine.ledger import Ledger
+    from engine.operations.incidents.book import Incident
+    from engine.operations.incidents.restarting import Restart
+    from engine.policy.bundle import Bundle
+
+VALID_MS = 30 * DAY_MS
+"""How long a request that a person makes may wait for its signatures."""
+
+
+def grant(ledger: Ledger, bundle: Bundle, incident: Incident, restart: Restart, now_ms: int) -> None:
+    """Let the desk restart at its next decision; the grant lasts as long as the launch guard's word, then it is void.
+
+    Raises:
+        ValueError: the policy does not allow it.
+        UsageError: there is nothing to restart.
+        LedgerError: the ledger cannot be written.
+    """
+    if not restart.allowed:
+        raise ValueError(f"{restart.verdict_id} does not allow a restart")
+    request = waiting(ledger, incident).request
+    spec = bundle.vocabulary.facts[LAUNCH]
+    document = {
+        "request": [request.kind, request.subject, request.at_ms],
+        "verdict_id": restart.verdict_id,
+        "valid_until_ms": now_ms + spec.max_age_ms,
+        "stage": restart.stage,
+        "cap_usd": restart.cap_usd,
+        "signers": list(restart.signers),
+    }
+    name = f"{incident.incident_id}-{GRANTED}-{now_ms}"
+    ledger.append(Event(name, now_ms, GRANTED, incident.incident_id, canonical(document)))
+
+
+def ask_for_restart(ledger: Ledger, bundle: Bundle, incident: Incident, by: str, now_ms: int) -> ApprovalRequest:
+    """Ask people to sign the restart; who asks does not sign (A69).
+
+    Raises:
+        UsageError: there is nothing to restart.
+        LedgerError: the ledger cannot be written.
+    """
+    wait = waiting(ledger, incident)
+    stages = bundle.policies["stages"].stages
+    request = ApprovalRequest(
+        action=RESTART,
+        subject=wait.request.subject,
+        approvals=wait.request.approvals,
+        asked_by=by,
+        asked_ms=wait.request.at_ms,  # by it the desk knows its own request again
+        expires_ms=now_ms + VALID_MS,
+        decision_id=incident.verdict_id,
+        stage=wait.posture.stage,
+        amount_usd=float(stages[stages[wait.posture.stage].restart_at].cap_usd),
+        hashes=bundle_hashes(bundle),
+    )
+    ask(ledger, request)
+    return request
+
+
+def ask_committee(ledger: Ledger, bundle: Bundle, incident: Incident, by: str, now_ms: int) -> ApprovalRequest:
+    """Ask the committee to reopen after a lifetime loss or a third restart (A68); who asks does not sign.
+
+    Raises:
+        UsageError: there is nothing to restart.
+        LedgerError: the ledger cannot be written.
+    """
+    wait = waiting(ledger, incident)
+    request = ApprovalRequest(
+        action=REOPEN,
+        subject=incident.incident_id,
+        approvals=wait.request.approvals,
+        asked_by=by,
+        asked_ms=now_ms,
+        expires_ms=now_ms + VALID_MS,
+        decision_id=incident.verdict_id,
+        stage=wait.posture.stage,
+        amount_usd=None,
+        hashes=bundle_hashes(bundle),
+    )
+    ask(ledger, request)
+    return request
+
+
+class SignedRestarts(SignedApprovals):
+    """Answers a governor as `SignedApprovals` does, but for a restart: that also needs its grant, and in time.
+
+    So a desk never restarts on signatures alone, whatever else of §5.2 does not hold.
+    """
+
+    def given(self, requests: Sequence[Request], now_ms: int) -> tuple[Request, ...]:
+        """Return the requests that enough people have signed by `now_ms`, restarts among them only where granted."""
+        return tuple(
+            request
+            for request in super().given(requests, now_ms)
+            if request.kind != RESTART or self._is_granted(request, now_ms)
+        )
+
+    def _is_granted(self, request: Request, now_ms: int) -> bool:
+        wanted = (request.kind, request.subject, request.at_ms)
+        for event in self._ledger.events(GRANTED, from_ms=request.at_ms, to_ms=now_ms):
+            said = json.loads(event.document)
+            if tuple(said["request"]) == wanted and now_ms < said["valid_until_ms"]:
+                return True
+        return False

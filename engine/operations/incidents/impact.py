@@ -1,0 +1,157 @@
+"""What an incident cost and what was at risk, from the ledger's marks (R193, R200–R202)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.bounds import Posture
+from engine.execution.reconcile import OPENING
+from engine.metrics import drawdown, max_drawdown
+from engine.operations.incidents.book import ACT
+from engine.operations.incidents.demands import RISK
+from engine.policy.facts import OK
+from engine.posted import facts_from
+
+if TYPE_CHECKING:
+    from engine.ledger import Ledger
+    from engine.metrics import Metric
+    from engine.operations.incidents.book import Incident
+
+SHARPE = "sharpe_20d"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Where the account stood at a mark.
+
+    Attributes:
+        at_ms: of the mark.
+        equity_usd: the risk equity.
+        balance_usd: the risk equity and the idle cash beside it; None: nobody noted what the account began with.
+        drawdown: from the peak since the epoch, a ratio; None: unknown.
+        max_drawdown: the deepest since the epoch, a ratio; None: unknown.
+        sharpe_20d: as the policy read it last; None: unknown.
+    """
+
+    at_ms: int
+    equity_usd: float
+    balance_usd: float | None
+    drawdown: float | None
+    max_drawdown: float | None
+    sharpe_20d: float | None
+
+
+@dataclass(frozen=True)
+class Impact:
+    """An incident in money.
+
+    Attributes:
+        anomaly_ms: the first anomaly: since when rules of the verdict's policy fired without a pause.
+        before: at the last mark before the anomaly was seen; None: there is none.
+        after: at the last mark of all.
+        pnl_usd: from `before` to the first mark after the book was flat (else the last one), without cash flows.
+        gross_usd: what was held when it began; None: unknown.
+        cap_usd: the capital that was at risk then; None: unknown.
+    """
+
+    anomaly_ms: int
+    before: Numbers | None
+    after: Numbers | None
+    pnl_usd: float | None
+    gross_usd: float | None
+    cap_usd: float | None
+
+
+def impact(ledger: Ledger, incident: Incident, now_ms: int) -> Impact:
+    """Return what an incident cost, as known at `now_ms`.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    anomaly_ms = first_anomaly_ms(ledger, incident)
+    before = ledger.last_mark(RISK, anomaly_ms - 1)
+    breach = ledger.last_mark(RISK, incident.opened_ms)
+    after = ledger.last_mark(RISK, now_ms)
+    return Impact(
+        anomaly_ms,
+        None if before is None else numbers(ledger, before.at_ms),
+        None if after is None else numbers(ledger, after.at_ms),
+        None if before is None else _pnl_usd(ledger, before.at_ms, _flat_ms(incident), now_ms),
+        None if breach is None else breach.gross_usd,
+        None if breach is None else breach.cap_usd,
+    )
+
+
+def first_anomaly_ms(ledger: Ledger, incident: Incident) -> int:
+    """Return since when rules have fired without a pause up to the breach; without a verdict, the breach itself.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    since_ms = incident.opened_ms
+    record = ledger.verdict(incident.verdict_id) if incident.verdict_id else None
+    if record is None:
+        return since_ms
+    for earlier in reversed(ledger.verdicts(to_ms=incident.opened_ms, policy=record.policy)):
+        if not json.loads(earlier.document)["fired"]:
+            break
+        since_ms = min(since_ms, earlier.at_ms)
+    return since_ms
+
+
+def numbers(ledger: Ledger, at_ms: int) -> Numbers | None:
+    """Return where the account stood at the last mark at or before `at_ms`; None: there is none.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    mark = ledger.last_mark(RISK, at_ms)
+    if mark is None:
+        return None
+    postures = ledger.events("posture", to_ms=mark.at_ms)
+    epoch_ms = Posture.from_json(json.loads(postures[-1].document)).epoch_ms if postures else None
+    marks = ledger.marks(RISK, epoch_ms, mark.at_ms)
+    if not len(marks):  # a restart at this very mark: its own mark begins the new epoch
+        marks = ledger.marks(RISK, mark.at_ms, mark.at_ms)
+    start = float(marks.nav[0])
+    snapshot = ledger.facts_at(at_ms)
+    sharpe = None if snapshot is None else facts_from(snapshot.document).get(SHARPE)
+    return Numbers(
+        mark.at_ms,
+        mark.equity_usd,
+        _balance_usd(ledger, mark.at_ms, mark.equity_usd),
+        _value(drawdown(marks.at_ms, marks.nav, mark.at_ms, start=start)),
+        _value(max_drawdown(marks.at_ms, marks.nav, mark.at_ms, start=start)),
+        float(sharpe.value) if sharpe is not None and sharpe.status == OK and sharpe.value is not None else None,
+    )
+
+
+def _flat_ms(incident: Incident) -> int | None:
+    record = incident.done(ACT)
+    return record.found["flat"].get("verified_ms") if record else None
+
+
+def _pnl_usd(ledger: Ledger, from_ms: int, flat_ms: int | None, now_ms: int) -> float | None:
+    marks = ledger.marks(RISK, from_ms, now_ms)
+    last = len(marks) - 1 if flat_ms is None else int(np.searchsorted(marks.at_ms, flat_ms, side="left"))
+    last = min(last, len(marks) - 1)
+    flows = ledger.cash_flows(RISK, from_ms, int(marks.at_ms[last]))
+    return float(marks.equity_usd[last] - marks.equity_usd[0]) - sum(flow.amount_usd for flow in flows)
+
+
+def _balance_usd(ledger: Ledger, at_ms: int, equity_usd: float) -> float | None:
+    """Return the risk equity and what lies idle beside it: the cash of the opening that was not put at risk (A53)."""
+    opening, capital = ledger.events(OPENING), ledger.marks(RISK, to_ms=at_ms)
+    if not opening:
+        return None
+    wallet_usd = float(json.loads(opening[0].document)["wallet_usd"])
+    moved = sum(flow.amount_usd for flow in ledger.cash_flows(RISK, to_ms=at_ms))
+    return equity_usd + wallet_usd - float(capital.equity_usd[0]) - moved
+
+
+def _value(metric: Metric) -> float | None:
+    return metric.value

@@ -1,0 +1,1 @@
+"""`policy schema`: JSON Schemas and settings for editors."""

@@ -1,0 +1,1 @@
+"""`policy fmt`: a file in one layout, with every comment where it was."""

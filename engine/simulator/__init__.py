@@ -1,0 +1,1 @@
+"""A Binance USDⓈ-M exchange on loopback: its answers, errors and events, at recorded or synthetic prices."""
