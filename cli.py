@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from engine.commands import approvals, guard, launch, run
+from engine.commands import approvals, guard, incident, launch, run
 from engine.commands.policy import policy_app
 from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output, show
 from engine.commands.simulate import simulate_exchange
@@ -43,9 +43,12 @@ app.add_typer(data_app, name="data")
 app.add_typer(policy_app, name="policy")
 app.add_typer(verdict_app, name="verdict")
 app.add_typer(approvals.audit_app, name="audit")
+app.add_typer(incident.incident_app, name="incident")
 app.command()(approvals.approvals)
 app.command()(approvals.approve)
 app.command()(simulate_exchange)
+app.command()(incident.restart)
+app.command()(incident.rollback)
 app.command()(guard.risk_guard)
 app.command()(guard.flatten)
 app.command()(guard.resume)

@@ -96,8 +96,9 @@ class AccountBook:
         book = cls(symbols)
         marks = ledger.marks(account, to_ms=at_ms)
         sleeves = ledger.sleeve_marks(account, to_ms=at_ms)
-        for number, at in enumerate(marks.at_ms.tolist()):
-            book.mark(at, marks.equity_usd.item(number), marks.nav.item(number), dict.fromkeys(symbols, 0.0))
+        if len(marks):
+            book._length, book._at_ms = len(marks), marks.at_ms
+            book._values = np.vstack([marks.equity_usd, marks.nav, *(np.zeros(len(marks)) for _ in symbols)])
         for symbol, sleeve in sleeves.items():
             if symbol in book.symbols and len(book):
                 book.pnl_usd(symbol)[:] = _aligned(sleeve.at_ms, sleeve.pnl_usd, marks.at_ms)

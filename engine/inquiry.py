@@ -135,7 +135,7 @@ def _decided(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord:
     situation = Situation(posture.stage, posture.exposure, posture.cap_usd, mark.equity_usd)
     with Worker(bundle.policies[ACTION]) as engine:
         judge = Judge(bundle.policies[ACTION], engine, bundle_hashes(bundle), version())
-        add_days(judge, ledger, at_ms)
+        _add_days(judge, ledger, at_ms)
         facts = facts_at(ledger, bundle, posture, at_ms)
         verdict = judge.verdict(facts, at_ms, situation, streaks_since_ms=posture.streaks_since_ms)
     ledger.append([*bundle_documents(bundle), *verdict.rows()])
@@ -203,7 +203,7 @@ def _standing(ledger: Ledger, posture: Posture, at_ms: int) -> Standing:
     )
 
 
-def add_days(judge: Judge, ledger: Ledger, at_ms: int) -> None:
+def _add_days(judge: Judge, ledger: Ledger, at_ms: int) -> None:
     """Give the judge every complete day before `at_ms`; the risk guard's policy looks at none (see `Mind`)."""
     if judge.policy.name == GUARD:
         return
@@ -277,7 +277,7 @@ def replay(path: Path, verdict_id: str) -> Replay:
         situation = Situation(*(recorded[name] for name in ("stage", "exposure", "cap_usd", "equity_usd")))
         with Worker(policy) as engine:
             judge = Judge(policy, engine, hashes, recorded["engine_version"])
-            add_days(judge, ledger, record.at_ms)
+            _add_days(judge, ledger, record.at_ms)
             again = judge.verdict(
                 facts_from(snapshot.document), record.at_ms, situation, streaks_since_ms=recorded["streaks_since_ms"]
             )

@@ -115,30 +115,30 @@ class Journal:
 
     def fills(self, lanes: Sequence[Lane], time_ms: IntArray, start: int, slippage_ratio: float) -> list[Fill]:
         """Return the executions from number `start` on as records."""
-        found = []
         rows = np.array(self.trades[start * _TRADE_FIELDS :]).reshape(-1, _TRADE_FIELDS)
-        for at, number, delta, after, price, fee, code in rows.tolist():
-            hour, lane, reason = int(at), lanes[int(number)], REASONS[int(code)]
-            stopped = reason == STOPPED
-            opened_ms = time_ms.item(hour)
-            side = 1 if delta > 0.0 else -1
-            found.append(
-                Fill(
-                    bar=hour,
-                    at_ms=opened_ms + HOUR_MS - 1 if stopped else opened_ms,
-                    symbol=lane.symbol,
-                    side=side,
-                    qty=abs(delta),
-                    price=price,
-                    ref_price=(lane.stop if stopped else lane.open).item(hour),
-                    ref_kind="stop" if stopped else "bar_open",
-                    fee_usd=fee,
-                    slippage_usd=abs(delta) * price * slippage_ratio / (1.0 + side * slippage_ratio),
-                    reason=reason,
-                    qty_after=after,
-                )
-            )
-        return found
+        hour, number, delta, after, price, fee, code = rows.T
+        hours, stopped = hour.astype(np.int64), code == REASON_CODES[STOPPED]
+        ref_price = np.empty(len(rows))
+        for index, lane in enumerate(lanes):
+            own = number == index
+            at = hours[own]
+            ref_price[own] = np.where(stopped[own], lane.stop[at], lane.open[at])
+        qty, side = np.abs(delta), np.where(delta > 0.0, 1, -1)
+        columns = (
+            hours.tolist(),
+            (time_ms[hours] + np.where(stopped, HOUR_MS - 1, 0)).tolist(),
+            [lanes[int(index)].symbol for index in number.tolist()],
+            side.tolist(),
+            qty.tolist(),
+            price.tolist(),
+            ref_price.tolist(),
+            ["stop" if stop else "bar_open" for stop in stopped.tolist()],
+            fee.tolist(),
+            (qty * price * slippage_ratio / (1.0 + side * slippage_ratio)).tolist(),
+            [REASONS[int(reason)] for reason in code.tolist()],
+            after.tolist(),
+        )
+        return [Fill(*row) for row in zip(*columns, strict=True)]
 
     def funding(self, lanes: Sequence[Lane], start: int) -> list[FundingPayment]:
         """Return the settlements from number `start` on as records."""

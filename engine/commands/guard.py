@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.commands.approvals import SIGNERS, SignersOption
 from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output, show
 
 if TYPE_CHECKING:
@@ -106,14 +105,13 @@ def resume(
     reason: Annotated[str, typer.Option("--reason", help="Why it may go on; the cause of the halt if absent.")] = "",
     ledger: LedgerOption = LEDGER,
     rules: RulesOption = RULES,
-    signers: SignersOption = SIGNERS,
     paper: PaperOption = False,
     real: RealOption = False,
     reports: ReportsOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Allow risk to be added again after a halt: flat, cause known, restart allowed and signed.
+    """Allow risk to be added again after a halt: flat, cause known, and the restart in force.
 
     Example: stagegate resume --reason "maintenance is over"
     """
@@ -125,9 +123,9 @@ def resume(
     from engine.policy.bundle import load_bundle
 
     mode = mode_of(ledger, paper=paper, real=real)
-    bundle = load_bundle(rules)
+    bundle = load_bundle(rules, only=("risk_guard",))
     folder = reports or load_config(bundle.config_path).output.report_dir
-    request = ResumeRequest(ledger, mode, bundle, signers, folder, getuser(), reason)
+    request = ResumeRequest(ledger, mode, bundle.policies["risk_guard"], folder, getuser(), reason)
 
     def confirmed(cause: str) -> bool:
         return yes or typer.confirm(f"it was halted because of `{cause}`: allow risk to be added again?", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.commands.approvals import SIGNERS, SignersOption
-from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output, show
+from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output
 
 if TYPE_CHECKING:
     from engine.live.incident_desk import IncidentDesk

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from engine.ledger import Parent
 
 ATTEMPTS = 6
-"""Orders in a row of which nothing was filled, before the rest is left to the next decision."""
+"""Orders in a row of which nothing was filled, before what adds risk is left to the next decision."""
+
+REDUCING_PATIENCE_MS = 5 * MINUTE_MS
+"""How long a reduction is tried again, however often it is refused."""
 
 MARKET_PATIENCE_MS = MINUTE_MS
 """How long a market order may stand unfilled before it is cancelled."""
@@ -31,6 +34,7 @@ MARKET_PATIENCE_MS = MINUTE_MS
 TRADING = "TRADING"
 
 _FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
 _GROWTH = 2.0
 _ZERO = Decimal(0)
 
@@ -103,6 +107,7 @@ class Course:
         self._filters = filters
         self._rest = _ZERO
         self._failures = 0
+        self._since_ms = 0
         self._over = False
 
     async def run(self) -> None:
@@ -121,7 +126,7 @@ class Course:
             self.detail = ""
 
     async def _leg(self, qty: Decimal, *, reduce_only: bool) -> None:
-        self._rest, self._failures = qty, 0
+        self._rest, self._failures, self._since_ms = qty, 0, self._means.sender.clock.now_ms()
         if self._order.patient and self._goes_on(reduce_only=reduce_only):
             await self._limit(reduce_only=reduce_only)
         while self._goes_on(reduce_only=reduce_only):
@@ -131,7 +136,7 @@ class Course:
         """Return whether another order is to be sent for this leg; where not, say why."""
         if self._over or self._rest <= 0:
             return False
-        if self._failures >= ATTEMPTS:
+        if self._failures and self._tried_enough(reduce_only=reduce_only):
             self._end(ParentStatus.PARTIAL if self.filled_qty else ParentStatus.REFUSED, self.detail)
         elif not reduce_only:
             obstacle = self._means.obstacle(self._order)
@@ -141,6 +146,11 @@ class Course:
                 status = ParentStatus.PARTIAL if self.filled_qty else ParentStatus.REFUSED
                 self._end(status, f"{self._rest:f} is below the venue's minimum")
         return not self._over
+
+    def _tried_enough(self, *, reduce_only: bool) -> bool:
+        if reduce_only:
+            return self._means.sender.clock.now_ms() - self._since_ms > REDUCING_PATIENCE_MS
+        return self._failures >= ATTEMPTS
 
     def _too_small(self) -> bool:
         notional_usd = self._rest * Decimal(str(self._order.ref_price))
@@ -277,4 +287,4 @@ class Course:
         self._rest = (self._rest / found.step_size).to_integral_value(ROUND_FLOOR) * found.step_size
 
     async def _pause(self) -> None:
-        await asyncio.sleep(_FIRST_PAUSE_S * _GROWTH ** (self._failures - 1))
+        await asyncio.sleep(min(_FIRST_PAUSE_S * _GROWTH ** (self._failures - 1), _LONGEST_PAUSE_S))

@@ -8,6 +8,7 @@ protection away exactly when nobody is there, so it is armed only after a canary
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 CANARY_COUNTDOWN_MS = 5 * SECOND_MS
 CANARY_MARGIN_MS = 3 * SECOND_MS
+CANARY = "canary"
+"""The kind of the event of what a canary showed; its subject is the `Canary`."""
+
 FAR = 2
 """The canary's trigger is so many times away from the price: half of it, for a stop that sells."""
 
@@ -44,6 +48,8 @@ class Canary(StrEnum):
 async def send_canary(sender: Sender, symbol: str, price: Decimal, filters: VenueFilters) -> Canary:
     """Leave the smallest stop far from the price, let a short countdown run out, and look whether it still stands.
 
+    What it showed is an event in the ledger, too.
+
     Args:
         sender: sends and asks.
         symbol: to try it with; best one without a position, or one that has no other stop.
@@ -53,8 +59,14 @@ async def send_canary(sender: Sender, symbol: str, price: Decimal, filters: Venu
     Raises:
         LedgerError: the stop could not be recorded; it was not placed.
     """
+    shown = await _shown(sender, symbol, _recorded(sender, symbol, price, filters))
+    sender.journal.note_event(CANARY, shown, sender.clock.now_ms(), json.dumps({"symbol": symbol}))
+    return shown
+
+
+async def _shown(sender: Sender, symbol: str, request: StopRequest) -> Canary:
     try:
-        stop = await sender.send_stop(_recorded(sender, symbol, price, filters))
+        stop = await sender.send_stop(request)
     except OutcomeUnknownError:
         return Canary.UNCLEAR
     if not isinstance(stop, StopState) or stop.status.ended:

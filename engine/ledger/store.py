@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 KINDS = ("live", "paper", "rehearsal")
 _BUSY_TIMEOUT_MS = 5_000
+# A verdict writes some 11 pages. SQLite's own 1,000 would make one in 90 wait milliseconds for the log to be moved.
+_CHECKPOINT_PAGES = 4_000
 
 
 class Ledger(LedgerReader):
@@ -56,7 +58,7 @@ class Ledger(LedgerReader):
         read_only: bool = False,
         busy_timeout_ms: int = _BUSY_TIMEOUT_MS,
         migrations: Sequence[schema.Migration] | None = None,
-    ) -> Ledger:
+    ) -> Self:
         """Open the ledger at `path`; a writing open brings an older schema up to date, after a copy beside it.
 
         Args:
@@ -146,7 +148,8 @@ class Ledger(LedgerReader):
     def append_marks(self, account: str, marks: Marks) -> int:
         """Append columns of marks as `append` does rows; return how many were new."""
         columns = [getattr(marks, name).tolist() for name in TABLES[Mark].columns[1:]]
-        return self._insert(TABLES[Mark], [(account, *values) for values in zip(*columns, strict=True)])
+        with in_words(self.path), self.transaction():
+            return self._insert(TABLES[Mark], [(account, *values) for values in zip(*columns, strict=True)])
 
     def append_sleeve_marks(self, account: str, symbol: str, marks: SleeveMarks) -> int:
         """Append columns of one symbol's sleeve marks; a NaN position is stored as no signal."""
@@ -156,7 +159,8 @@ class Ledger(LedgerReader):
             (account, at_ms, symbol, qty, mark_price, pnl_usd, None if math.isnan(position) else position)
             for at_ms, qty, mark_price, pnl_usd, position in values
         ]
-        return self._insert(TABLES[SleeveMark], rows)
+        with in_words(self.path), self.transaction():
+            return self._insert(TABLES[SleeveMark], rows)
 
     def set_meta(self, **values: str | int) -> None:
         """Write what is known of the ledger itself: the one table that may change.
@@ -211,14 +215,14 @@ class Ledger(LedgerReader):
             return chain.head(self._connection)
 
     def _insert(self, table: Table, rows: list[tuple[Any, ...]]) -> int:
-        with in_words(self.path), self.transaction():
-            try:
-                with self.transaction():
-                    self._connection.executemany(_insert_sql(table), rows)
-            except sqlite3.IntegrityError:
-                # something is there already or is not valid: row by row tells which, and lets repetition pass
-                return sum(self._insert_one(table, row) for row in rows)
-            return len(rows)
+        """Insert rows within a transaction of the caller's; return how many were new."""
+        try:
+            with self.transaction():
+                self._connection.executemany(_insert_sql(table), rows)
+        except sqlite3.IntegrityError:
+            # something is there already or is not valid: row by row tells which, and lets repetition pass
+            return sum(self._insert_one(table, row) for row in rows)
+        return len(rows)
 
     def _insert_one(self, table: Table, values: tuple[Any, ...]) -> int:
         row = dict(zip(table.columns, values, strict=True))
@@ -254,6 +258,7 @@ class Ledger(LedgerReader):
     def _set_durability(self) -> None:
         rehearsal = self.meta().get("kind") == "rehearsal"
         self._execute(f"PRAGMA synchronous = {'NORMAL' if rehearsal else 'FULL'}")
+        self._execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
 
     def _execute(self, sql: str) -> None:
         with in_words(self.path):

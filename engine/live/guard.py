@@ -135,8 +135,8 @@ class Guard:
         """Decide on what is known now, publish it, and order what it wants."""
         parts = self._parts
         judgement = self._judge()
-        if judgement.changed and judgement.decision.closes:
-            # a restart may have been signed since the ledger was read
+        if judgement.decision.closes and (judgement.changed or parts.permit.present()):
+            # a restart may be in force, and its permit granted, since the ledger was read
             self._books = await parts.desk.read(self._books)
             judgement = self._judge()
         decision = judgement.decision

@@ -10,26 +10,21 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.clock import DAY_MS, iso
+from engine.bounds import RESTART
+from engine.clock import iso
 from engine.errors import LedgerError, Problem, StagegateError, UsageError
 from engine.execution.flatten import flatten
 from engine.execution.flattened import Terms
 from engine.execution.permit import Permit, PermitError
 from engine.execution.siderecord import NoRecord, SideRecord
-from engine.inquiry import add_days
 from engine.ledger import Event, Ledger
-from engine.live.connection import Mode, connection
+from engine.live.connection import Mode, announced_beside, connection
 from engine.live.decision_file import DecisionFiles, GuardWatch
 from engine.live.guard_books import RESUME, read_books
-from engine.operations.approvals import tallies
-from engine.policy.facts import OK, Fact
 from engine.policy.model import facts_of
-from engine.policy.worker import Worker
-from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
-from engine.version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -37,7 +32,6 @@ if TYPE_CHECKING:
     from engine.execution.flattened import FlattenReport
     from engine.execution.venue import Venue
     from engine.live.guard_books import Books
-    from engine.policy.bundle import Bundle
     from engine.policy.model import Policy
 
 BY_HAND = (
@@ -47,10 +41,6 @@ BY_HAND = (
     "look at both lists once more, and run `stagegate flatten` again as soon as the key works",
 )
 """What is left to do where nothing can be closed from here (R166)."""
-
-RESTART = "restart"
-YEAR_DAYS = 365
-"""The definition of the fact restarts_12m."""
 
 _ACCOUNT = "the account"
 
@@ -72,8 +62,7 @@ class ResumeRequest:
     Attributes:
         ledger: of the account.
         mode: paper or real.
-        bundle: whose restart policy decides; all its policies are read.
-        signers: the allowed-signers file.
+        policy: the risk guard's.
         report_dir: where the risk guard publishes.
         by: who asks.
         reason: why it may go on; empty: the ledger knows why it was halted.
@@ -81,8 +70,7 @@ class ResumeRequest:
 
     ledger: Path
     mode: Mode
-    bundle: Bundle
-    signers: Path
+    policy: Policy
     report_dir: Path | str
     by: str
     reason: str = ""
@@ -106,7 +94,7 @@ def mode_of(
     real: bool,
     opened: Callable[[Path], AbstractContextManager[Ledger]] | None = None,
 ) -> Mode:
-    """Return whose money is meant; where neither is said, what the ledger is of.
+    """Return whose money is meant; where neither is said, what the ledger is of, or lies beside it.
 
     Args:
         ledger: of the account.
@@ -125,6 +113,8 @@ def mode_of(
         with opened(ledger) if opened else Ledger.open(ledger, read_only=True) as found:
             kind = found.meta().get("kind", "")
     except LedgerError as error:
+        if ledger.is_file():  # no disk space, or damaged: a simulator announces itself beside its ledger
+            return Mode.PAPER if announced_beside(ledger).is_file() else Mode.REAL
         kind = error.problems[0].problem
     known = {"live": Mode.REAL, "paper": Mode.PAPER}
     if kind not in known:
@@ -174,7 +164,7 @@ def resume(request: ResumeRequest, confirmed: Callable[[str], bool]) -> Resumed:
 
     Args:
         request: what is asked for.
-        confirmed: asks the person, where it is paper money: told the cause, returns whether to go on.
+        confirmed: asks the person, where no restart answered the halt: told the cause, returns whether to go on.
 
     Raises:
         UsageError: everything that speaks against it, at once; the halt stays.
@@ -195,14 +185,12 @@ def resume(request: ResumeRequest, confirmed: Callable[[str], bool]) -> Resumed:
             cause = request.reason or _cause(ledger)
             if permit.present():
                 return Resumed(request.ledger, already=True, by=request.by, cause=cause, at_ms=now_ms)
-            problems = [*_paused(ledger, books), *_unknown_cause(cause), *_guard(request, clock)]
+            problems = [*_unanswered(request, books), *_unknown_cause(cause), *_guard(request, clock)]
             async with reached.venue((), clock, lambda: False) as venue:
                 problems += await _standing(venue)
-            if request.mode is Mode.REAL:
-                problems += _restart_policy(request, ledger, books, now_ms)
             if problems:
                 raise UsageError(problems)
-            if request.mode is Mode.PAPER and not confirmed(cause):
+            if not books.answered and not confirmed(cause):
                 raise UsageError(Problem("declined", str(request.ledger), "not confirmed", "the halt stays"))
             document = json.dumps({"by": request.by, "cause": cause}, sort_keys=True)
             # the record first: a permit of which the ledger knows nothing would be somebody else's
@@ -219,15 +207,22 @@ def _cause(ledger: Ledger) -> str:
     return halts[-1].subject if halts else ""
 
 
-def _paused(ledger: Ledger, books: Books) -> Iterable[Problem]:
-    posture = books.posture
-    if posture.paused_since_ms is None:
-        return
-    since = iso(posture.paused_since_ms)
-    wanted = next((request.approvals for request in posture.requests if request.kind == RESTART), 0)
-    problem = f"the desk is paused since {since}, and the restart is not in force: {wanted} people must sign it"
-    help_ = "`stagegate approvals` lists the request; once signed, the runner restarts at its next bar"
-    yield Problem("paused", str(ledger.path), problem, help_)
+def _unanswered(request: ResumeRequest, books: Books) -> Iterable[Problem]:
+    """Yield why the halt is not answered yet: a restart that the policy allows and people signed, in force.
+
+    Paper money that was halted without a pause needs no more than a person's word.
+    """
+    posture, where = books.posture, str(request.ledger)
+    if posture.paused_since_ms is not None:
+        wanted = next((each.approvals for each in posture.requests if each.kind == RESTART), 0)
+        since = iso(posture.paused_since_ms)
+        problem = f"the desk is paused since {since}, and the restart is not in force: {wanted} people must sign it"
+        help_ = "`stagegate restart` says what is missing; once granted, the runner restarts at its next bar"
+        yield Problem("paused", where, problem, help_)
+    elif request.mode is Mode.REAL and not books.answered:
+        problem = "real money goes on after a restart that the policy allows, and there was none since the halt"
+        help_ = "`stagegate flatten`, let the runner take note of it, then `stagegate restart`"
+        yield Problem("no-restart", where, problem, help_)
 
 
 def _unknown_cause(cause: str) -> Iterable[Problem]:
@@ -242,8 +237,7 @@ def _guard(request: ResumeRequest, clock: Clock) -> Iterable[Problem]:
     decision = watch.decision()
     if decision is None or not decision.closes:
         return
-    policy = request.bundle.policies["risk_guard"]
-    others = [name for name in decision.fired if not _is_halt(policy, name)]
+    others = [name for name in decision.fired if not _is_halt(request.policy, name)]
     if others:
         problem = f"the risk guard says {decision.outcome}: {'; '.join(decision.because)}"
         yield Problem("risk-guard", decision.decision_id, problem, "it would close everything again at once")
@@ -267,38 +261,6 @@ async def _standing(venue: Venue) -> list[Problem]:
     if not found:
         return []
     return [Problem("not-flat", _ACCOUNT, f"there is still {', '.join(found)}", "run `stagegate flatten` first")]
-
-
-def _restart_policy(request: ResumeRequest, ledger: Ledger, books: Books, now_ms: int) -> list[Problem]:
-    """Return what the restart policy has against it, by both engines; what is not known never helps.
-
-    The verdict is recorded, whatever it is.
-    """
-    policy = request.bundle.policies[RESTART]
-    posture = books.posture
-    situation = Situation(posture.stage, posture.exposure, posture.cap_usd, None)
-    facts = {**books.posted, **_restart_facts(request, ledger, books, now_ms)}
-    with Worker(policy) as engine:
-        judge = Judge(policy, engine, bundle_hashes(request.bundle), version())
-        add_days(judge, ledger, now_ms)
-        verdict = judge.verdict(facts, now_ms, situation)
-    ledger.append([*bundle_documents(request.bundle), *verdict.rows()])
-    if not policy.effects[verdict.outcome].entries_blocked:
-        return []
-    rules = [policy.by_id[name].rule for name in verdict.decision.fired]
-    return [Problem("restart", rule.name, rule.because, rule.cure or "") for rule in rules]
-
-
-def _restart_facts(request: ResumeRequest, ledger: Ledger, books: Books, now_ms: int) -> Mapping[str, Fact]:
-    since_ms = books.posture.epoch_ms if books.posture.epoch_ms > books.launched_ms else 0
-    signed = tallies(ledger, request.signers, now_ms, lambda asked: asked.action == RESTART)
-    of_this = [tally for tally in signed if tally.used_ms is None or tally.used_ms >= since_ms]
-    signers = len(of_this[-1].signers) if of_this else 0
-    restarts = ledger.events(RESTART, from_ms=now_ms - YEAR_DAYS * DAY_MS)
-    return {
-        "restart_signers": Fact("restart_signers", signers, OK, now_ms),
-        "restarts_12m": Fact("restarts_12m", max(1, len(restarts)), OK, now_ms),
-    }
 
 
 def symbols_or_none(symbols: Callable[[], tuple[str, ...]]) -> tuple[tuple[str, ...], str]:

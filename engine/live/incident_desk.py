@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.clock import SimulatedClock, SystemClock
 from engine.config import load_config
-from engine.errors import Problem, UsageError
+from engine.errors import UsageError
 from engine.inquiry import now_of
 from engine.ledger import Ledger
 from engine.live.connection import Mode, connection
@@ -18,7 +18,7 @@ from engine.operations.incidents.caretaker import Caretaker, tick
 from engine.operations.incidents.closing import close
 from engine.operations.incidents.granting import ask_committee, ask_for_restart, grant
 from engine.operations.incidents.opening import open_by_hand
-from engine.operations.incidents.post_mortem import HumanPart, missing, read, record
+from engine.operations.incidents.post_mortem import missing, read, record
 from engine.operations.incidents.releases import Release, SuiteRun, record_tested, release_of, run_suite
 from engine.operations.incidents.restarting import POLICY, Restart, decide
 from engine.operations.incidents.rollback import RolledBack, Tag, restore_config, roll_back, tags

@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING
 
 from engine.clock import iso
 from engine.errors import Problem, UsageError
-from engine.execution.reconcile import check_start
 from engine.inquiry import posture_at
 from engine.live.connection import Mode
 from engine.live.opening import FOR_EVER_MS, launch, launched_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from engine.clock import Clock
-    from engine.execution.journal import Journal
     from engine.execution.permit import Permit
-    from engine.execution.venue import Venue
     from engine.ledger import Ledger
     from engine.live.opening import Release
     from engine.policy.bundle import Bundle
@@ -101,28 +95,18 @@ def check_real(ledger: Ledger, bundle: Bundle, now_ms: int) -> None:
         raise UsageError(Problem("paper-stage", where, problem, "run `stagegate run --paper` on a ledger of its own"))
 
 
-async def begin(
-    venue: Venue,
-    journal: Journal,
-    permit: Permit,
-    release: Release,
-    mode: Mode,
-    clock: Clock,
-    *,
-    close_ms: int,
-    catch_up: Callable[[], Awaitable[object]],
-) -> None:
-    """Launch on a ledger without a rollout, on an account that holds nothing; the permit comes before the launch.
+def begin(ledger: Ledger, permit: Permit, release: Release, mode: Mode, *, close_ms: int, now_ms: int) -> None:
+    """Launch on a ledger without a rollout; the permit comes first, and only where nobody halted since it was allowed.
 
     Raises:
-        UsageError: something stands on the account.
-        VenueError: the venue does not tell.
         PermitError: the permit cannot be written.
         LedgerError: the launch cannot be recorded.
     """
-    await check_start(venue, journal, clock, catch_up)
-    _first_permit(journal.ledger, permit, mode, clock.now_ms())
-    begin_on(journal.ledger, release, mode, close_ms)
+    allowed = ledger.latest_verdict(policy=LAUNCH)
+    if not ledger.events(FLATTEN_BEGUN, from_ms=allowed.at_ms if allowed else 0):
+        reason = allowed.verdict_id if allowed else f"{mode} rollout begun"
+        permit.grant(by="run", reason=reason, at_ms=now_ms)
+    begin_on(ledger, release, mode, close_ms)
 
 
 def begin_on(ledger: Ledger, release: Release, mode: Mode, close_ms: int) -> None:
@@ -133,12 +117,3 @@ def begin_on(ledger: Ledger, release: Release, mode: Mode, close_ms: int) -> Non
     """
     capital = capital_of(mode, release)
     launch(ledger, release, kind=KINDS[mode], stage=capital.stage, capital_usd=capital.usd, at_ms=close_ms)
-
-
-def _first_permit(ledger: Ledger, permit: Permit, mode: Mode, now_ms: int) -> None:
-    """Grant the permit with which a new rollout begins; a halt since the launch was allowed is not lifted by it."""
-    allowed = ledger.latest_verdict(policy=LAUNCH)
-    since_ms = allowed.at_ms if allowed else 0
-    if permit.present() or ledger.events(FLATTEN_BEGUN, from_ms=since_ms):
-        return
-    permit.grant(by="run", reason=allowed.verdict_id if allowed else f"{mode} rollout begun", at_ms=now_ms)

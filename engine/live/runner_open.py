@@ -13,7 +13,7 @@ from engine.clock import HOUR_MS
 from engine.config import load_filters
 from engine.execution.journal import Journal
 from engine.execution.permit import Permit
-from engine.execution.reconcile import check_start
+from engine.execution.reconcile import OPENING, check_start
 from engine.inquiry import SHADOW
 from engine.live.connection import Mode
 from engine.live.decision_file import DecisionFiles, GuardWatch
@@ -21,7 +21,7 @@ from engine.live.opening import launched_ms, open_desk
 from engine.live.runner_hands import Leave, hands_at
 from engine.live.runner_history import History
 from engine.live.runner_launch import begin, check_kind, check_real, needed_usd
-from engine.live.runner_probes import probe, refuse_start, settle_in
+from engine.live.runner_probes import SETTINGS, probe, refuse_start, settle_in
 from engine.live.shadow import Shadow
 
 if TYPE_CHECKING:
@@ -131,12 +131,11 @@ async def opened(
         check_real(ledger, place.release.bundle, clock.now_ms())
     permit = Leave(Permit.beside(ledger.path).path)
     async with connection.venue(config.market.symbols, clock, permit.present, patience=place.patience) as venue:
-        await venue.server_time_ms()
-        if mode is Mode.PAPER:
-            await settle_in(venue, config)
+        new_paper = mode is Mode.PAPER and launched_ms(ledger) is None
         account = await probe(venue, config, needed_usd(ledger, mode, place.release))
         time = venue.asker.clock
-        refuse_start(account, policies["launch"], config, connection.where, time.now_ms())
+        passed_over = SETTINGS if new_paper else ()
+        refuse_start(account, policies["launch"], config, connection.where, time.now_ms(), passed_over=passed_over)
         if launched_ms(ledger) is None:
             await _begin(venue, ledger, permit, place.release, mode, time)
         post = await assembled(place, ledger, venue, permit, engine, approvals, time)
@@ -147,12 +146,15 @@ async def _begin(
     venue: BinanceVenue, ledger: Ledger, permit: Leave, release: Release, mode: Mode, clock: Clock
 ) -> None:
     close_ms = clock.now_ms() - clock.now_ms() % HOUR_MS
-    hands = hands_at(venue, ledger, permit, clock, release.config, since_ms=close_ms)
+    hands = hands_at(venue, ledger, permit, clock, release.config, since_ms=clock.now_ms())
 
     async def catch_up() -> None:
         await hands.executor.recover(release.config.market.symbols)
 
-    await begin(venue, Journal(ledger), permit, release, mode, clock, close_ms=close_ms, catch_up=catch_up)
+    await check_start(venue, Journal(ledger), clock, catch_up)
+    if mode is Mode.PAPER:
+        await settle_in(venue, release.config)
+    begin(ledger, permit, release, mode, close_ms=close_ms, now_ms=clock.now_ms())
 
 
 async def assembled(
@@ -202,7 +204,9 @@ async def assembled(
         """Tell the desk, which is made with the executor that calls this."""
         await desks[0].filled(symbol)
 
-    hands = armed(hands_at(venue, ledger, permit, clock, config, since_ms=start_ms, on_fill=filled, guard=guard.word))
+    openings = ledger.events(OPENING)  # whatever was traded within the hour before it was not ours
+    since_ms = openings[0].at_ms if openings else start_ms
+    hands = armed(hands_at(venue, ledger, permit, clock, config, since_ms=since_ms, on_fill=filled, guard=guard.word))
     desk = open_desk(ledger, release, hands, engine, shadow, approvals, clock)
     desks.append(desk)
     history.lend(desk.tape)

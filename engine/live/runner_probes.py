@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 CLOCK = "venue_clock_offset"
 """The one fact that is no reason not to run: the adapter keeps to the venue's clock."""
 
+SETTINGS = ("margin_type", "leverage_lowest", "leverage_highest")
+"""The facts that a new paper account is brought to by `settle_in`."""
+
 ONE_WAY, HEDGE = "ONE_WAY", "HEDGE"
 _PERCENT = 100.0
 
@@ -73,23 +76,23 @@ async def probe(venue: BinanceVenue, config: FrozenConfig, capital_usd: float | 
         VenueError: it does not answer, or refuses the key.
     """
     await venue.server_time_ms()
-    clock = venue.asker.clock
     permissions = await venue.permissions()
-    hedged = await venue.hedge_mode()
-    settings = [await venue.settings(symbol) for symbol in config.market.symbols]
-    filters = await venue.filters()
-    wanted = config.futures.margin_type
     values: dict[str, Value] = {
-        CLOCK: abs(clock.offset_ms),
+        CLOCK: abs(venue.asker.clock.offset_ms),
         "venue_answers": True,
         "futures_enabled": permissions.futures,
         "withdrawals_enabled": permissions.withdrawals,
         "ip_restricted": permissions.ip_restricted,
-        "position_mode": HEDGE if hedged else ONE_WAY,
-        "margin_type": next((one.margin_type for one in settings if one.margin_type != wanted), wanted),
-        "leverage_lowest": min(one.leverage for one in settings),
-        "leverage_highest": max(one.leverage for one in settings),
     }
+    filters = await venue.filters()
+    if not permissions.futures:
+        return Probed(values, filters)  # whatever else is asked would be refused
+    values["position_mode"] = HEDGE if await venue.hedge_mode() else ONE_WAY
+    settings = [await venue.settings(symbol) for symbol in config.market.symbols]
+    wanted = config.futures.margin_type
+    values["margin_type"] = next((one.margin_type for one in settings if one.margin_type != wanted), wanted)
+    values["leverage_lowest"] = min(one.leverage for one in settings)
+    values["leverage_highest"] = max(one.leverage for one in settings)
     if capital_usd is not None:
         values["balance_cover"] = _PERCENT * float((await venue.balance()).margin_usd) / capital_usd
     return Probed(values, filters)
@@ -124,7 +127,9 @@ def untraded(symbols: Collection[str], filters: Mapping[str, VenueFilters]) -> t
     )
 
 
-def refuse_start(found: Probed, policy: Policy, config: FrozenConfig, where: str, now_ms: int) -> None:
+def refuse_start(
+    found: Probed, policy: Policy, config: FrozenConfig, where: str, now_ms: int, *, passed_over: Collection[str] = ()
+) -> None:
     """Refuse to start on an account that must not be traded on.
 
     Args:
@@ -133,13 +138,15 @@ def refuse_start(found: Probed, policy: Policy, config: FrozenConfig, where: str
         config: its symbols.
         where: the account, in words.
         now_ms: the time.
+        passed_over: facts that are no reason, because they will be put right.
 
     Raises:
         UsageError: everything that is wrong with it, each with its cure.
     """
+    values = {name: value for name, value in found.values.items() if name not in {CLOCK, *passed_over}}
     problems = [
         Problem(check.rule.replace("_", "-"), where, check.broken, check.cure)
-        for check in checks(policy, {name: value for name, value in found.values.items() if name != CLOCK}, now_ms)
+        for check in checks(policy, values, now_ms)
         if not check.fine
     ]
     problems += untraded(config.market.symbols, found.filters)

@@ -26,7 +26,7 @@ from engine.live.runner_open import Place, opened
 from engine.live.runner_requests import VALID_MS
 from engine.live.runner_text import start_text
 from engine.live.runner_voice import Voice
-from engine.operations.approvals import SignedApprovals
+from engine.operations.incidents.granting import SignedRestarts
 from engine.policy.bundle import load_bundle
 from engine.policy.worker import Worker
 from engine.verdict import bundle_hashes
@@ -187,8 +187,8 @@ def _release(request: RunRequest) -> Release:
     return Release(config, bundle, version())
 
 
-def _approvals(ledger: Ledger, signers: Path, bundle: Bundle) -> SignedApprovals:
-    return SignedApprovals(ledger, signers, bundle_hashes(bundle), VALID_MS)
+def _approvals(ledger: Ledger, signers: Path, bundle: Bundle) -> SignedRestarts:
+    return SignedRestarts(ledger, signers, bundle_hashes(bundle), VALID_MS)
 
 
 def _outbox(post: Post) -> Callable[[], Coroutine[object, object, None]] | None:

@@ -80,7 +80,7 @@ class IncidentPapers:
             LedgerError: the ledger cannot be read.
             ReportError: it cannot be written.
         """
-        text = render("incident_log.md.j2", incidents=log_table(incidents(ledger), links=True))
+        text = render("incident_log.md.j2", incidents=log_table(incidents(ledger)))
         return write_report(self.folder / LOG, text)
 
     def post_mortem(self, ledger: Ledger, incident_id: str, now_ms: int) -> Path:
@@ -104,25 +104,26 @@ class IncidentPapers:
         return write_report(path, f"{front or blank(incident)}\n{mark}\n{body}")
 
 
-def log_table(every: Sequence[Incident], *, links: bool = False) -> Table:
-    """Return the incidents, newest first."""
+def log_table(every: Sequence[Incident]) -> Table:
+    """Return the incidents, newest first, each with the name of its post-mortem."""
     rows = [
         (
-            f"{incident.incident_id}.md" if links else incident.incident_id,
+            f"{incident.incident_id}.md",
             incident.severity,
-            incident.trigger,
+            f"{incident.trigger}: {incident.why}",
             moment(incident.opened_ms),
             flat_after_text(incident),
             incident.state,
             "" if ended_ms(incident) is None else moment(ended_ms(incident)),
-            _next(incident),
+            to_do_text(incident),
         )
         for incident in reversed(every)
     ]
-    return table("=incident | severity | trigger | =T+0 | flat after | state | =over | to do", rows)
+    return table("=post-mortem | severity | trigger | =T+0 | flat after | state | =over | to do", rows)
 
 
-def _next(incident: Incident) -> str:
+def to_do_text(incident: Incident) -> str:
+    """Return what is still to be done."""
     if incident.closed is not None:
         return ""
     left = [*incident.left, *incident.unticked]

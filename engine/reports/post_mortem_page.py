@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from engine.clock import SECOND_MS, iso
 from engine.operations.incidents.book import ACT, ASSESS, CONFIRM, SCREENSHOT, STEPS, TELL
 from engine.operations.incidents.impact import impact
-from engine.operations.incidents.post_mortem import MARKET
+from engine.operations.incidents.post_mortem import MARKET, missing
+from engine.operations.incidents.releases import fix_tested
 from engine.operations.incidents.restart_facts import LAUNCH
-from engine.posted import facts_from
 from engine.reports.conditions import condition_text, telling
 from engine.reports.numbers import UNKNOWN, age, day_text, number, percent, usd
 from engine.reports.page import render
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.reports.tables import Table
 
 EMPTY = "not written yet"
-RESTART, ALLOWED = "restart", "ALLOW_LAUNCH"
+ALLOWED = "ALLOW_LAUNCH"
 
 _PERCENT = 100.0
 _ABOUT = {
@@ -85,7 +85,7 @@ def post_mortem_page(ledger: Ledger, incident: Incident, human: HumanPart, now_m
         metrics=_metrics(cost),
         steps=steps_table(incident),
         evidence=tuple(_evidence(incident)),
-        boxes=tuple(_boxes(ledger, incident)),
+        boxes=tuple(_boxes(ledger, incident, human)),
     )
     return render("post_mortem.md.j2", page=page)
 
@@ -118,25 +118,24 @@ def flat_after_text(incident: Incident) -> str:
     return f"{(record.found['flat']['verified_ms'] - incident.opened_ms) / SECOND_MS:.1f} s"
 
 
-def steps_table(incident: Incident) -> Table:
-    """Return the steps with their times: due, done, and what is still wrong (R176)."""
+def steps_table(incident: Incident, time: Callable[[int], str] = moment) -> Table:
+    """Return the steps with their times: due, done, and what is still wrong (R176); `time` says how a time is shown."""
     rows = []
     for step in STEPS:
         record = incident.steps.get(step)
-        rows.append((step, _ABOUT[step], moment(incident.due_ms(step)), *_done(incident, step, record)))
+        at = time(record.at_ms) if record is not None and record.done else ""
+        rows.append((step, _ABOUT[step], time(incident.due_ms(step)), at, _done(incident, step, record)))
     for what in (SCREENSHOT,) if incident.demands_flat else ():
         tick = incident.ticks.get(what)
-        told = ("", "to be ticked by a person") if tick is None else (moment(tick.at_ms), f"by {tick.by}")
-        rows.append((what, "of the position page", moment(incident.due_ms(what)), *told))
+        told = ("", "to be ticked by a person") if tick is None else (time(tick.at_ms), f"by {tick.by}")
+        rows.append((what, "of the position page", time(incident.due_ms(what)), *told))
     return table("=step | what | =due | =done | found", rows)
 
 
-def _done(incident: Incident, step: str, record: StepRecord | None) -> tuple[str, str]:
+def _done(incident: Incident, step: str, record: StepRecord | None) -> str:
     if record is None:
-        return "", "not tried yet"
-    if not record.done:
-        return "", "; ".join(record.problems)
-    return moment(record.at_ms), _found(incident, step, record.found)
+        return "not tried yet"
+    return _found(incident, step, record.found) if record.done else "; ".join(record.problems)
 
 
 def _found(incident: Incident, step: str, found: Mapping[str, Any]) -> str:
@@ -168,11 +167,11 @@ def _timeline(incident: Incident, cost: Impact, human: HumanPart) -> Table:
     act = incident.done(ACT)
     flat_ms = act.found["flat"].get("verified_ms") if act else None
     anomaly_ms = human.first_anomaly_ms if human.first_anomaly_ms is not None else cost.anomaly_ms
-    closed = ("Positions flattened", moment(flat_ms)) if incident.demands_flat else ("Positions kept", "not demanded")
+    closed = (_told(flat_ms), "Positions flattened") if incident.demands_flat else ("not demanded", "Positions kept")
     rows = [
-        (moment(anomaly_ms), "First anomaly detected"),
-        (moment(incident.opened_ms), f"Kill switch triggered: {incident.trigger}"),
-        (closed[1], closed[0]),
+        (_told(anomaly_ms), "First anomaly detected"),
+        (_told(incident.opened_ms), f"Kill switch triggered: {incident.trigger}"),
+        closed,
         (_told(human.root_cause_identified_ms), "Root cause identified"),
         (_told(human.resolution_deployed_ms), "Resolution deployed"),
     ]
@@ -180,7 +179,7 @@ def _timeline(incident: Incident, cost: Impact, human: HumanPart) -> Table:
 
 
 def _told(at_ms: int | None) -> str:
-    return EMPTY if at_ms is None else moment(at_ms)
+    return EMPTY if at_ms is None else moment(at_ms).removesuffix(" UTC")
 
 
 def _rules(ledger: Ledger, incident: Incident) -> Table:
@@ -235,17 +234,14 @@ def _evidence(incident: Incident) -> Iterator[tuple[str, str]]:
         yield "verdict", f"stagegate verdict show {incident.verdict_id}"
 
 
-def _boxes(ledger: Ledger, incident: Incident) -> Iterator[tuple[bool, str]]:
-    """Return the boxes of the restart, ticked by what the restart policy was given last (R203)."""
-    record = ledger.latest_verdict(policy=RESTART)
-    asked = record is not None and record.at_ms >= incident.opened_ms
-    snapshot = ledger.facts_at(record.at_ms) if record is not None and asked else None
-    facts = {} if snapshot is None else {name: fact.value for name, fact in facts_from(snapshot.document).items()}
-    tested = facts.get("fix_tested") is True
-    mended = tested or facts.get("cause") == MARKET
-    yield facts.get("post_mortem_complete") is True and mended, "Root cause fixed"
-    yield tested, "Tests passed" if tested or not mended else "Tests passed (the market was the cause)"
-    yield facts.get(LAUNCH) == ALLOWED, f"Launch guard: {facts.get(LAUNCH) or 'not asked'}"
+def _boxes(ledger: Ledger, incident: Incident, human: HumanPart) -> Iterator[tuple[bool, str]]:
+    """Return the boxes of the restart, ticked by what stands in the ledger (R203)."""
+    tested = fix_tested(ledger, incident, human.release)
+    record = ledger.latest_verdict(policy=LAUNCH)
+    launch = record.outcome if record is not None and record.at_ms >= incident.opened_ms else "not asked since"
+    yield not missing(human) and (tested or human.cause == MARKET), "Root cause fixed"
+    yield tested, "Tests passed"
+    yield launch == ALLOWED, f"Launch guard: {launch}"
     given = incident.granted
     yield given is not None, f"Team sign-off: {', '.join(given.signers) if given else 'nobody yet'}"
     place = "not granted" if given is None else f"Stage {given.stage} at {usd(given.cap_usd, 0)}"

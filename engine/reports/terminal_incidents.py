@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.clock import iso
 from engine.operations.incidents.book import SCREENSHOT
-from engine.reports.incident_papers import log_table
+from engine.reports.incident_papers import to_do_text
 from engine.reports.numbers import usd
 from engine.reports.post_mortem_page import flat_after_text, moment, steps_table
 from engine.reports.tables import table
@@ -42,7 +42,12 @@ class ShownLike(Protocol):
 
 def incidents_table(every: Sequence[Incident]) -> RichTable | str:
     """Return all incidents, newest first."""
-    return rich_table(log_table(every)) if every else "there was no incident"
+    rows = [
+        (one.incident_id, one.severity, one.trigger, one.state, flat_after_text(one), to_do_text(one))
+        for one in reversed(every)
+    ]
+    heads = "=incident | severity | trigger | state | flat after | to do"
+    return rich_table(table(heads, rows)) if rows else "there was no incident"
 
 
 def incident_text(shown: ShownLike) -> Group:
@@ -58,7 +63,7 @@ def incident_text(shown: ShownLike) -> Group:
     ]
     if incident.verdict_id:
         head.append(f"  why    `stagegate verdict show {incident.verdict_id}`")
-    return Group("\n".join(head), rich_table(steps_table(incident)), "\n".join(_to_do(shown)))
+    return Group("\n".join(head), rich_table(steps_table(incident, _time)), "\n".join(_to_do(shown)))
 
 
 def steps_text(records: Sequence[StepRecord]) -> str:
@@ -126,6 +131,11 @@ def tags_table(tags: Sequence[Tag]) -> RichTable | str:
     words = {True: "green", False: "RED", None: "not on record"}
     rows = [(tag.name, tag.commit[:12], words[tag.green]) for tag in tags]
     return rich_table(table("=tag | =commit | suite", rows)) if rows else "there is no tag"
+
+
+def _time(at_ms: int) -> str:
+    """Return the time alone: the day stands above."""
+    return iso(at_ms)[11:19]
 
 
 def _config_line(release: Release) -> str:

@@ -284,3 +284,27 @@ def test_closing_ends_the_events_and_leaves_no_task_behind() -> None:
 
     run_virtual(main, START_MS)
     assert left == []
+
+
+@pytest.mark.parametrize("turns", range(3, 10))
+def test_a_message_that_comes_in_the_instant_of_the_end_does_not_keep_a_stream_open(turns: int) -> None:
+    """`asyncio.wait_for` of Python 3.11, which the library waits with, forgets a cancel that meets a message."""
+    speak = asyncio.Event()
+
+    async def speaking_when_told(socket: web.WebSocketResponse) -> None:
+        await speak.wait()
+        await socket.send_json(mark(1))
+        await listening(socket)
+
+    async def main(clock: Clock) -> None:
+        async with scripted(clock, markets=[speaking_when_told]) as there, adapter_at(there, clock) as venue:
+            events = venue.events()
+            await anext(events)
+            await asyncio.sleep(1.0)
+            speak.set()
+            for _turn in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(5.0):
+                await venue.streams.close()
+
+    run_virtual(main, START_MS)

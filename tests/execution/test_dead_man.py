@@ -34,6 +34,7 @@ async def canary(deal: Dealing) -> Canary:
     found = await send_canary(deal.sender, BTC, Decimal(20_000), deal.filters[BTC])
     assert nothing_stands(deal)
     assert not deal.ledger.open_intents("risk")
+    assert [event.subject for event in deal.ledger.events("canary")] == [found]
     return found
 
 

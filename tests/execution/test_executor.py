@@ -109,11 +109,17 @@ def test_what_the_limit_order_filled_is_not_bought_again(tmp_path: Path) -> None
     dealing(tmp_path, act, prepare=prepare)
 
 
-SILENCES = [AcceptThenTimeout(), AcceptThen503(), AcceptThenReset(), AcceptThenUnknown(-1006), AcceptThenUnknown(-1007)]
+SILENCES = [
+    (AcceptThenTimeout(), False),
+    (AcceptThenTimeout(), True),
+    (AcceptThen503(), True),
+    (AcceptThenReset(), True),
+    (AcceptThenUnknown(-1006), False),
+    (AcceptThenUnknown(-1007), True),
+]
 
 
-@pytest.mark.parametrize("patient", [False, True], ids=["market", "limit"])
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: f"{fault.name}{getattr(fault, 'code', '')}")
+@pytest.mark.parametrize(("fault", "patient"), SILENCES)
 def test_an_order_in_doubt_is_asked_about_and_never_sent_again(fault: Any, patient: bool, tmp_path: Path) -> None:  # noqa: FBT001
     hidden = FaultPlan.of(DelayedVisibility(4.0)).rules
     faults = FaultPlan((*hidden, *FaultPlan.of(fault, match=ORDERS, times=2).rules))
@@ -221,6 +227,18 @@ def test_a_refusal_is_met_as_it_deserves(name: str, tmp_path: Path) -> None:
     dealing(tmp_path, act, plan)
 
 
+def test_a_reduction_is_tried_longer_than_what_adds_risk(tmp_path: Path) -> None:
+    thin = FaultPlan.of(RejectNTimes(), match=ORDERS, from_ms=START_MS, until_ms=START_MS + 60 * SECOND_MS, times=None)
+
+    async def act(deal: Dealing) -> None:
+        trade(deal.scene.exchange, ETH, 1, "2")
+        adds, reduces = await deal.execute(parent(qty="0.1"), closing(ETH, qty="2"))
+        assert (adds.status, reduces.status) == (ParentStatus.REFUSED, ParentStatus.FILLED)
+        assert nothing_stands(deal)
+
+    dealing(tmp_path, act, thin)
+
+
 def test_limits_that_changed_are_read_again(tmp_path: Path) -> None:
     async def act(deal: Dealing) -> None:
         symbol = deal.scene.exchange.spec.symbol(BTC)
@@ -321,18 +339,30 @@ def test_while_an_order_is_in_doubt_its_symbol_takes_no_new_risk(tmp_path: Path)
     dealing(tmp_path, act, faults)
 
 
-@pytest.mark.parametrize("after_ms", [0, 4, 7, 12, 18, 26, 40, 3_000, 10_015, 10_025, 10_040])
-@pytest.mark.parametrize("gone", [False, True], ids=["cancelled", "killed"])
+STOPPED_AFTER_MS = [
+    (0, True),
+    (4, False),
+    (7, True),
+    (18, True),
+    (26, False),
+    (40, True),
+    (3_000, True),
+    (3_000, False),
+]
+STOPPED_AFTER_MS += [(10_015, True), (10_025, False), (10_040, True)]
+
+
+@pytest.mark.parametrize(("after_ms", "killed"), STOPPED_AFTER_MS)
 def test_stopped_anywhere_a_new_run_finds_out_and_leaves_nothing_resting(
     after_ms: int,
-    gone: bool,  # noqa: FBT001
+    killed: bool,  # noqa: FBT001
     tmp_path: Path,
 ) -> None:
     async def act(deal: Dealing) -> None:
         buying = asyncio.ensure_future(deal.execute(parent(qty="0.3", patient=True)))
         await asyncio.sleep(after_ms / SECOND_MS)
-        if gone:
-            deal.sender.venue = Unplugged(deal.sender.venue)  # type: ignore[assignment]
+        if killed:
+            deal.sender.venue = Unplugged(deal.sender.venue)
         buying.cancel()
         await asyncio.wait([buying])
         again = Dealing(deal.scene, deal.ledger, deal.permit, deal.filters)

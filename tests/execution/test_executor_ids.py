@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.execution.ids import Purpose, client_id, is_ours, parent_id, parent_of, parent_prefix, purpose_of
@@ -22,6 +22,7 @@ orders = st.tuples(st.sampled_from(Purpose), symbols, instants, numbers, numbers
 
 
 @given(orders)
+@settings(max_examples=40)
 def test_every_name_is_one_the_venue_takes_and_leads_back_to_its_parent(
     order: tuple[Purpose, str, int, int, int],
 ) -> None:
@@ -36,6 +37,7 @@ def test_every_name_is_one_the_venue_takes_and_leads_back_to_its_parent(
 
 
 @given(orders, orders)
+@settings(max_examples=40)
 def test_two_orders_have_two_names(
     one: tuple[Purpose, str, int, int, int], other: tuple[Purpose, str, int, int, int]
 ) -> None:

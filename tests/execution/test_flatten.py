@@ -24,7 +24,6 @@ from engine.simulator.faults import FaultPlan, Match
 from engine.simulator.faults.conditions import ClockSkew, Outage, PartialFills
 from engine.simulator.faults.requests import (
     AcceptThen503,
-    AcceptThenReset,
     AcceptThenTimeout,
     AcceptThenUnknown,
     DelayedVisibility,
@@ -79,7 +78,7 @@ def check_closed_once(deal: Dealing) -> None:
     filled: Counter[str] = Counter()
     for order in ours:
         assert order.reduce_only
-        filled[order.symbol] += order.side * order.filled  # type: ignore[assignment] # decimals count as well
+        filled[order.symbol] += order.side * order.filled
     assert dict(filled) == {BTC: Decimal("-0.300"), ETH: Decimal(2), SOL: Decimal(-40)}
     assert len({order.client_id for order in ours}) == len(ours)
 
@@ -108,29 +107,23 @@ def lasting(fault: Any, seconds: float, from_ms: int = BREACH_MS) -> FaultPlan:
 FAULTS: dict[str, tuple[FaultPlan, float]] = {
     "taken, then silence": (FaultPlan.of(AcceptThenTimeout(), times=3), 8),
     "taken, then 503": (FaultPlan.of(AcceptThen503(), times=3), 2),
-    "taken, then a reset": (FaultPlan.of(AcceptThenReset(), times=3), 2),
     "taken, then unknown": (FaultPlan.of(AcceptThenUnknown(-1007), times=3), 2),
     "taken, in silence, hidden": (
         FaultPlan((*FaultPlan.of(DelayedVisibility(8.0)).rules, *FaultPlan.of(AcceptThenTimeout(), times=3).rules)),
         20,
     ),
     "never arrived": (FaultPlan.of(LostRequest(), times=3), 20),
-    "never arrived twice": (FaultPlan.of(LostRequest(), times=6), 30),
     "book too thin": (FaultPlan.of(RejectNTimes(), times=6), 8),
     "reduce-only refused": (FaultPlan.of(RejectNTimes(-2022, "ReduceOnly Order is rejected."), times=6), 8),
-    "overloaded": (FaultPlan.of(RejectNTimes(-1008, "Server is currently overloaded.", 503), times=6), 8),
-    "precision refused": (FaultPlan.of(RejectNTimes(-1111, "Precision is over the maximum."), times=3), 5),
     "quantity refused": (FaultPlan.of(RejectNTimes(-4005, "Quantity greater than max quantity."), times=3), 5),
     "limited": (lasting(RateLimited(429, 10), 10), 25),
     "banned": (lasting(RateLimited(418, 20), 20), 30),
     "filled in parts": (FaultPlan.of(PartialFills(5, 0.3)), 5),
-    "book runs dry": (lasting(PartialFills(3, 0.2, market_ratio=0.4), 20), 30),
+    "book runs dry": (lasting(PartialFills(3, 0.2, market_ratio=0.4), 6), 12),
     "connections reset": (lasting(Outage("reset"), 15), 30),
-    "nobody listens": (lasting(Outage("refuse"), 15), 30),
     "no answer": (lasting(Outage("silent"), 15), 40),
     "a proxy's 503": (lasting(Outage("503"), 15), 30),
     "clock ahead": (lasting(ClockSkew(7.0), 60), 5),
-    "clock behind": (lasting(ClockSkew(-7.0), 60), 5),
     "slow": (FaultPlan.of(Slow(1.0, 1.0)), 30),
     "cancels in silence": (FaultPlan.of(AcceptThenTimeout(), match=CANCELS, times=4), 30),
     "cancels lost": (FaultPlan.of(LostRequest(), match=CANCELS, times=12), 40),
@@ -295,7 +288,7 @@ def test_what_is_more_than_one_order_may_be_is_closed_in_parts(tmp_path: Path) -
 A_MOMENT = FaultPlan.of(Slow(0.005, 0.005, spread_ratio=0.9), match=Match(path="/fapi/*"))
 
 
-@pytest.mark.parametrize("after_ms", [2, 9, 15, 21, 28, 34, 95])
+@pytest.mark.parametrize("after_ms", [2, 15, 28, 95])
 def test_killed_at_any_request_and_run_again_it_ends_flat_with_nothing_closed_twice(
     after_ms: int, tmp_path: Path
 ) -> None:
@@ -341,7 +334,7 @@ def test_a_key_that_does_not_serve_is_told_and_the_halt_stays_latched(tmp_path: 
 def test_without_an_answer_it_gives_up_only_when_told_to_and_never_says_flat(tmp_path: Path) -> None:
     async def act(deal: Dealing) -> FlattenReport:
         await asyncio.sleep(1)
-        return await deal.flatten(patience_ms=60 * SECOND_MS)
+        return await deal.flatten(patience_ms=15 * SECOND_MS)
 
     report = dealing(tmp_path, act, lasting(Outage("503"), 3600, from_ms=START_MS + 1), prepare=everything_stands)
     assert not report.flat

@@ -133,7 +133,7 @@ def test_what_ends_an_order_closes_its_intent_and_nothing_else_does(journal: Jou
 
 def test_the_order_of_the_news_does_not_matter(journal: Journal) -> None:
     name = sent(journal)
-    late = [state(OrderStatus.FILLED, "0.1"), Unknown("?"), state(OrderStatus.NEW), state(OrderStatus.NEW)]
+    late: list[Any] = [state(OrderStatus.FILLED, "0.1"), Unknown("?"), state(OrderStatus.NEW), state(OrderStatus.NEW)]
     for found in late:
         journal.note(name, found, START_MS)
     assert journal.filled(name) == Decimal("0.1")

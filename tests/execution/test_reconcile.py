@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.execution.reconcile import Difference
+    from engine.simulator.exchange import Exchange
 
 
 async def look(deal: Dealing, *, start: bool = False) -> list[tuple[str, str]]:
@@ -96,13 +97,15 @@ def test_funding_is_cash_like_any_other(tmp_path: Path) -> None:
     dealing(tmp_path, act)
 
 
+def stop_on_a_position(exchange: Exchange) -> None:
+    trade(exchange, BTC, 1, "0.1")
+    stop_by_hand(exchange, BTC, "SELL", "0.1", "19000.0")
+
+
 STRANGERS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "a position": (lambda exchange: trade(exchange, ETH, 1, "1"), [(Kind.POSITION, ETH)]),
     "an order": (lambda exchange: trade(exchange, ETH, 1, "1", "1450.00"), [(Kind.ORDER, ETH)]),
-    "a stop": (
-        lambda exchange: (trade(exchange, BTC, 1, "0.1"), stop_by_hand(exchange, BTC, "SELL", "0.1", "19000.0")),
-        [(Kind.POSITION, BTC), (Kind.STOP, BTC)],
-    ),
+    "a stop": (stop_on_a_position, [(Kind.POSITION, BTC), (Kind.STOP, BTC)]),
 }
 
 
@@ -183,7 +186,7 @@ def test_the_venues_silence_is_never_read_as_flat(tmp_path: Path) -> None:
 def test_what_only_seemed_to_differ_is_not_told(tmp_path: Path) -> None:
     async def act(deal: Dealing) -> None:
         await look(deal, start=True)
-        looks = []
+        looks: list[int] = []
 
         async def catch_up() -> None:
             await deal.executor.recover(SYMBOLS)

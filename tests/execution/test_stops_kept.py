@@ -148,11 +148,15 @@ def test_a_trigger_that_the_price_has_passed_closes_at_once(tmp_path: Path) -> N
     dealing(tmp_path, act)
 
 
-SILENCES = [AcceptThenTimeout(), AcceptThen503(), AcceptThenUnknown(-1007), LostRequest()]
+SILENCES = [
+    (AcceptThenTimeout(), 4.0),
+    (AcceptThen503(), 0.0),
+    (AcceptThenUnknown(-1007), 4.0),
+    (LostRequest(), 0.0),
+]
 
 
-@pytest.mark.parametrize("hidden_s", [0.0, 4.0], ids=["visible", "hidden"])
-@pytest.mark.parametrize("fault", SILENCES, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(("fault", "hidden_s"), SILENCES)
 def test_a_stop_in_doubt_is_asked_about_and_stands_once(fault: Any, hidden_s: float, tmp_path: Path) -> None:
     hidden = FaultPlan.of(DelayedVisibility(hidden_s)).rules if hidden_s else ()
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.execution.binance.adapter import BinanceVenue
+    from engine.execution.binance.streams import Patience
     from engine.execution.flattened import FlattenReport
     from engine.policy.decide import Engine
     from engine.simulator.faults import FaultPlan
@@ -139,11 +140,11 @@ class Post:
     async def until(self, at_ms: int) -> None:
         await asyncio.sleep(max(0, at_ms - self.clock.now_ms()) / SECOND_MS)
 
-    async def guard(self, *, clock: Clock | None = None, path: Path | None = None) -> Guard:
+    async def guard(self, *, clock: Clock | None = None, patience: Patience | None = None) -> Guard:
         """Return a guard with a connection of its own; it ends with the test."""
-        clock, path = clock or self.clock, path or self.path
-        keys = Keys(KEY, SECRET)
-        venue = open_venue(keys, SYMBOLS, clock, self.permit.present, addresses=self.addresses())
+        clock, path, keys = clock or self.clock, self.path, Keys(KEY, SECRET)
+        where = self.addresses()
+        venue = open_venue(keys, SYMBOLS, clock, self.permit.present, addresses=where, patience=patience)
         self.stack.push_async_callback(venue.close)
         desk = await self.stack.enter_async_context(LedgerDesk(path, clock))
         release = bundle()

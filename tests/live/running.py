@@ -44,15 +44,15 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKET_MS = parse_time("2024-01-01")
-START_MS = parse_time("2024-01-02T08:00:00Z")
-"""A busy morning of the synthetic market: BTCUSDT breaks out at +1, +6, +9 and +12 h, and ends at +2, +7, +10, +15."""
+START_MS = parse_time("2024-01-02T19:00:00Z")
+"""A busy evening of the synthetic market: ETHUSDT and SOLUSDT are entered at once, BTCUSDT from +1 h to +4 h."""
 
 ACCOUNT = "paper"
 KEY, SECRET = "SENTINEL-KEY-7d1c" + "0" * 47, "SENTINEL-SECRET-b64e" + "0" * 44
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 DAYS = 5
 
-HOURLY = Cadence(look_s=600.0, rounds_s=3_600.0)
+SELDOM = Cadence(look_s=600.0, rounds_s=1_500.0)
 """For runs of days: what is looked for each second would be most of the work."""
 
 
@@ -121,7 +121,7 @@ class Scene:
         voice = Voice(post.ledger, post.clock, self.said.append)
         return Runner(post, voice, "run --paper", cadence, streaming=streaming)
 
-    async def run_until(self, at_ms: int, cadence: Cadence = HOURLY, *, streaming: bool = False) -> None:
+    async def run_until(self, at_ms: int, cadence: Cadence = SELDOM, *, streaming: bool = False) -> None:
         """Run a runner from its start until it is told to stop at `at_ms`, and let it end."""
         async with self.post() as post:
             await self.running(self.runner(post, cadence, streaming=streaming), at_ms)
@@ -129,6 +129,10 @@ class Scene:
     async def running(self, runner: Runner, at_ms: int) -> None:
         asyncio.get_running_loop().call_later((at_ms - self.clock.now_ms()) / SECOND_MS, runner.stop)
         await runner.run()
+
+    def told(self, path: str, **params: str) -> Any:
+        """What the exchange itself answers, without any network between."""
+        return self.exchange.call("GET", f"/fapi/v1/{path}", params, ACCOUNT)
 
     @property
     def held(self) -> dict[str, Any]:

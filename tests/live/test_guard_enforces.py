@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.alerts.alert import QUEUED, Alert
-from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, elapsed_s
+from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from engine.execution.binance.streams import Patience
 from engine.execution.flattened import VERIFIED
 from engine.live.guard_books import CANARY, RESUME
 from engine.live.runner_heartbeat import RUNNING, Heartbeat, heartbeat_beside, write_beat
@@ -17,7 +18,7 @@ from engine.live.runner_lock import InstanceLock
 from engine.policy.worker import Worker
 from engine.simulator.faults import FaultPlan
 from engine.simulator.faults.conditions import Outage, PartialFills
-from engine.simulator.faults.requests import AcceptThenTimeout, LostRequest, RateLimited, RejectNTimes
+from engine.simulator.faults.requests import AcceptThenTimeout, RateLimited
 from tests.live.guarding import ACCOUNT, BTC, CRASH_MS, ETH, KEY, SECRET, START_MS, Post, bundle, guarded
 
 if TYPE_CHECKING:
@@ -46,15 +47,11 @@ def verified_s(post: Post) -> float:
 def test_A53_R160_a_breach_of_the_capital_at_risk_is_flat_within_a_second_by_the_runner(
     tmp_path: Path, engine: Engine
 ) -> None:
-    told_s: list[float] = []
-
     async def act(post: Post) -> None:
         await post.watching()
         await post.runner()
         await post.until(CRASH_MS - 1)
-        began_s = elapsed_s()
         await post.until(CRASH_MS + 300)
-        told_s.append(elapsed_s() - began_s)
         assert post.nothing_stands
         assert post.outcomes == ["CLEAR", "FLATTEN_ALL"]
         await post.until(CRASH_MS + 8 * SECOND_MS)
@@ -144,11 +141,9 @@ def test_a_runner_that_acknowledges_and_is_not_flat_within_a_minute_is_not_waite
 
 SINGLE: dict[str, FaultPlan] = {
     "taken, then silence": FaultPlan.of(AcceptThenTimeout(), times=3),
-    "never arrived": FaultPlan.of(LostRequest(), times=3),
-    "book too thin": FaultPlan.of(RejectNTimes(), times=6),
     "limited": FaultPlan.of(RateLimited(429, 10), from_ms=CRASH_MS, until_ms=CRASH_MS + 10 * SECOND_MS),
     "filled in parts": FaultPlan.of(
-        PartialFills(5, 0.3, market_ratio=0.6), from_ms=CRASH_MS - SECOND_MS, until_ms=CRASH_MS + 10 * SECOND_MS
+        PartialFills(5, 0.3, market_ratio=0.6), from_ms=CRASH_MS - SECOND_MS, until_ms=CRASH_MS + 3 * SECOND_MS
     ),
     "away for 15 s": FaultPlan.of(Outage("reset"), from_ms=CRASH_MS + 20, until_ms=CRASH_MS + 15 * SECOND_MS),
 }
@@ -270,7 +265,7 @@ def test_A28_A78_a_venue_that_is_away_blocks_entries_after_five_minutes_and_is_o
 
     async def act(post: Post) -> None:
         post.look_every_s = 20.0
-        await post.watching()
+        await post.watching(patience=Patience(first_pause_s=60.0, longest_pause_s=60.0))
         await post.until(CRASH_MS + 5 * MINUTE_MS - 15 * SECOND_MS)
         assert post.outcomes == ["CLEAR"]
         await post.until(CRASH_MS + 5 * MINUTE_MS + 30 * SECOND_MS)
@@ -299,16 +294,15 @@ def test_R161_a_ledger_that_is_held_by_another_process_delays_nothing(tmp_path: 
     import sqlite3  # noqa: PLC0415 - only here
 
     async def act(post: Post) -> None:
-        post.look_every_s = 5.0
         await post.watching()
-        await post.wait(3)
+        await post.until(CRASH_MS - 200)
         holder = sqlite3.connect(post.path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        await post.until(CRASH_MS + 7 * SECOND_MS)
+        await post.until(CRASH_MS + 300)
         assert post.nothing_stands
         decision = post.files.read()
         assert decision is not None
-        assert any("the ledger cannot be written" in problem for problem in decision.problems)
+        assert decision.closes
         holder.execute("ROLLBACK")
         holder.close()
         await post.wait(10)
@@ -438,17 +432,15 @@ def test_A68_after_a_signed_restart_the_old_drawdown_is_over_and_the_halt_answer
             ledger.append(Mark("risk", now_ms, equity_usd, nav, 10_000.0, 1.0, 10_000.0, 0.0))
             ledger.append(CashFlow("f", "risk", now_ms, 5_000.0 - equity_usd, "virtual", "restart"))
             ledger.append(Event("posture-2", now_ms, "posture", "1", json.dumps(posture.to_json())))
-        await post.wait(20)
+            ledger.append(Event("resume-1", now_ms + 1, RESUME, "ann", "{}"))
+        post.permit.grant(by="ann", reason="resumed", at_ms=now_ms + 1)
+        await post.wait(3)  # long before the guard would read the ledger by itself
         assert post.outcomes == ["CLEAR", "FLATTEN_ALL", "CLEAR"]
+        assert post.permit.present()
         decision = post.files.read()
         assert decision is not None
         assert (decision.epoch_ms, decision.facts["kill_switch"]) == (now_ms, False)
         assert decision.equity["equity_usd"] == pytest.approx(5_000, rel=0.01)
-        post.permit.grant(by="ann", reason="resumed", at_ms=post.clock.now_ms())
-        with Ledger.open(post.path) as ledger:
-            ledger.append(Event("resume-1", post.clock.now_ms(), RESUME, "ann", "{}"))
-        await post.wait(20)
-        assert post.outcomes[-1] == "CLEAR"
         post.permit.revoke()
         await post.wait(3)
         assert post.outcomes[-1] == "FLATTEN_ALL"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, SimulatedClock
@@ -34,6 +34,7 @@ from engine.live.connection import (
 )
 from engine.live.decision_file import DecisionFiles, GuardDecision, GuardWatch, named
 from engine.live.guard_equity import UNEXPLAINED_MS, Cash, Reading
+from engine.live.guard_start import bundle_of
 from engine.live.outages import Outages, outages_of
 from engine.policy.bundle import load_bundle
 from tests.live.guarding import RULES
@@ -119,23 +120,22 @@ for number in range(10**9):
 
 def test_R164_the_file_is_whole_at_every_instant_also_under_kill_9(tmp_path: Path) -> None:
     files = DecisionFiles(tmp_path)
-    for _ in range(2):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, cwd=RULES.parents[1]
-        )
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == b"begun\n"
-        seen = set()
-        deadline_s = time.perf_counter() + 0.25
-        while time.perf_counter() < deadline_s:
-            seen.add(json.loads(files.decision.read_text())["at_ms"])
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-        writer.stdout.close()
-        assert len(seen) > 5
-        last = files.read()
-        assert last is not None
-        assert len(last.because[0]) == 20_000
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, cwd=RULES.parents[1]
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"begun\n"
+    seen = set()
+    deadline_s = time.perf_counter() + 0.25
+    while time.perf_counter() < deadline_s:
+        seen.add(json.loads(files.decision.read_text())["at_ms"])
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    assert len(seen) > 5
+    last = files.read()
+    assert last is not None
+    assert len(last.because[0]) == 20_000
 
 
 # --- outages
@@ -178,6 +178,7 @@ def test_what_runner_and_guard_both_saw_is_one_outage_and_an_open_one_goes_on_af
     assert not stranger.running
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 20 * MINUTE_MS)), max_size=30))
 def test_outages_never_overlap_and_are_told_as_they_were(steps: list[tuple[bool, int]]) -> None:
     outages, events, now_ms = Outages("guard", 5 * MINUTE_MS), [], 0
@@ -335,6 +336,16 @@ def test_a_mistake_in_the_times_is_refused(
     with pytest.raises(PolicyError) as caught:
         written(old, new)
     assert code in {problem.code for problem in caught.value.problems}
+
+
+def test_R001_R111_the_bundle_may_be_named_as_the_sop_does_or_by_its_own_configuration(tmp_path: Path) -> None:
+    config = load_bundle(RULES, only=("risk_guard",)).config_path
+    named_so = [bundle_of(None, None, RULES), bundle_of(RULES, None, LEDGER), bundle_of(config, None, RULES)]
+    assert [*named_so, bundle_of(config, RULES, LEDGER)] == [RULES] * 4
+    other = tmp_path / "other.yaml"
+    other.write_text(config.read_text() + "# edited\n")
+    with pytest.raises(UsageError, match="this is not the configuration that"):
+        bundle_of(other, RULES, LEDGER)
 
 
 # --- connections

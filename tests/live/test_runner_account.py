@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from engine.live.connection import Mode
 from engine.live.opening import launched_ms
 from engine.live.runner_lock import InstanceLock, holder
 from engine.simulator.accounts import Permissions
-from engine.simulator.exchange import Exchange
 from engine.verdict import canonical
 from tests.live.running import ACCOUNT, KEY, SECRET, START_MS, Scene, at_venue, hours, new_exchange, release
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.live.runner_open import Post
+    from engine.simulator.exchange import Exchange
 
 
 def refused(
@@ -53,8 +54,6 @@ def meddled(change: Callable[[Exchange], object]) -> Exchange:
 
 
 def delisted(exchange: Exchange) -> None:
-    from dataclasses import replace
-
     symbol = exchange.spec.symbol("SOLUSDT")
     assert symbol is not None
     exchange.change_symbol(replace(symbol, status="SETTLING"))
@@ -94,7 +93,7 @@ def test_an_account_that_is_not_as_it_must_be_is_refused_with_the_cure(
         assert dict(scene.book.orders) == before
         return str(caught.value)
 
-    error = at_venue(tmp_path, act, exchange=exchange())
+    error = at_venue(tmp_path, act, exchange=exchange(), start_ms=START_MS + MINUTE_MS)
     assert said in error
     assert "help:" in error
     with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:

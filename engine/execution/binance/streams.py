@@ -34,6 +34,7 @@ LOST = "STREAM_LOST"  # the kind of the notice that a stream is gone; a Resync f
 QUEUE = 10_000  # events; a consumer that falls behind further makes the library's queue overflow, hence a Resync
 
 _CLOSE_S = 1.0
+_CANCEL_AGAIN_S = 3.0  # longer than the closing of a connection, which a second cancel would cut short
 _STABLE_S = 30.0  # a connection that lived this long is no reason to hesitate
 
 
@@ -222,8 +223,14 @@ class Link:
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
+    """Cancel until it is heard: `asyncio.wait_for`, in the library, forgets a cancel that meets a message.
+
+    (Python 3.11; of the same instant, which a busy stream makes likely.)
+    """
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

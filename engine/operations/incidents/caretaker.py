@@ -9,7 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from engine.errors import Problem, UsageError
-from engine.ledger import Event
+from engine.ledger import Event, sha256_of
 from engine.operations.incidents.book import SCREENSHOT, STEP, TICKED, StepRecord, Tick, find, incidents
 from engine.operations.incidents.opening import open_demanded
 from engine.operations.incidents.steps import carried_out
@@ -127,6 +127,7 @@ def _record(ledger: Ledger, incident_id: str, record: StepRecord) -> StepRecord:
         if before is not None and (before.found, before.problems) == (record.found, record.problems):
             return record
         document = canonical({"step": record.step, "found": record.found, "problems": record.problems})
-        name = f"{incident_id}-{record.step}-{'done' if record.done else record.at_ms}"
+        attempt = "done" if record.done else f"{record.at_ms}-{sha256_of(document)[:6]}"
+        name = f"{incident_id}-{record.step}-{attempt}"
         ledger.append(Event(name, record.at_ms, STEP, incident_id, document))
     return record

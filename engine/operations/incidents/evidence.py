@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
@@ -9,6 +11,7 @@ from engine.errors import LedgerError, Problem
 from engine.ledger import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -31,9 +34,9 @@ def copy_ledger(source: Path, folder: Path, at_ms: int) -> dict[str, Any]:
     except OSError as error:
         problem = f"the folder cannot be made: {error.strerror or error}"
         raise LedgerError(Problem("cannot-open", str(folder), problem, "free the disk or its permissions")) from None
-    with Ledger.open(source, read_only=True) as ledger:
+    with Ledger.open(source, read_only=True) as ledger, _claimed(folder, at_ms) as free:
         before, head = ledger.counts(), ledger.audit_head()
-        target = ledger.backup(_free(folder, at_ms))
+        target = ledger.backup(free)
     with Ledger.open(target, read_only=True) as copy:
         copy.verify()
         after, last = copy.counts(), copy.audit_head()
@@ -59,7 +62,19 @@ def stamp(at_ms: int) -> str:
     return iso(at_ms)[:16].replace("-", "").replace(":", "").replace("T", "_")
 
 
-def _free(folder: Path, at_ms: int) -> Path:
-    """Return a name that is not taken: a second copy within a minute says so."""
-    names = (f"{stamp(at_ms)}{'' if number == 1 else f'-{number}'}_trading.db" for number in range(1, 1_000))
-    return next(path for name in names if not (path := folder / name).exists())
+@contextmanager
+def _claimed(folder: Path, at_ms: int) -> Iterator[Path]:
+    """Lend a name that nobody else takes meanwhile: a second copy within a minute says so in its name."""
+    for number in count(1):
+        path = folder / f"{stamp(at_ms)}{'' if number == 1 else f'-{number}'}_trading.db"
+        claim = path.with_name(f".{path.name}.claim")
+        try:
+            claim.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        try:
+            if not path.exists():
+                yield path
+                return
+        finally:
+            claim.unlink(missing_ok=True)

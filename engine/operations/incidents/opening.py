@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.clock import iso
+from engine.clock import MINUTE_MS, iso
 from engine.errors import Problem, UsageError
 from engine.ledger import Event
 from engine.operations.incidents.book import OPENED, Incident, find, incidents
@@ -44,8 +45,10 @@ def open_demanded(ledger: Ledger, papers: Papers, now_ms: int) -> tuple[Incident
         return ()
     with ledger.transaction():  # another process may be at it: from here on it waits
         known, separators = incidents(ledger), Separators.of(ledger)
-        for demand in demands(ledger):
-            if not covered(demand, (*known, *opened), separators):
+        every = demands(ledger)
+        for one in every:
+            if not covered(one, (*known, *opened), separators):
+                demand = _with_others(one, every)
                 record = ledger.verdict(demand.verdict_id) if demand.verdict_id else None
                 why = demand.why if record is None else papers.why(record)
                 opened.append(_open(ledger, demand, why or demand.trigger, SERVICE, now_ms, (*known, *opened)))
@@ -68,6 +71,16 @@ def open_by_hand(ledger: Ledger, *, severity: str, because: str, by: str, now_ms
         known = incidents(ledger)
         demand = Demand(BY_HAND, now_ms, severity, BY_HAND, because, "", "")
         return _open(ledger, demand, because.strip(), by, now_ms, known)
+
+
+def _with_others(demand: Demand, every: Iterable[Demand]) -> Demand:
+    """Return a demand with what others of the same trouble and minute know of it: a reason, a verdict."""
+    same = [one for one in every if one.key == demand.key and 0 <= one.at_ms - demand.at_ms <= MINUTE_MS]
+    return replace(
+        demand,
+        why=next((one.why for one in same if one.why), ""),
+        verdict_id=next((one.verdict_id for one in same if one.verdict_id), ""),
+    )
 
 
 def _open(ledger: Ledger, demand: Demand, why: str, by: str, now_ms: int, known: Iterable[Incident]) -> Incident:

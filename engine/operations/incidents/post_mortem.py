@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.clock import parse_time
 from engine.documents import parse_document
 from engine.errors import Problem, UsageError
-from engine.ledger import Event
+from engine.ledger import Event, sha256_of
 from engine.operations.incidents.book import WRITTEN
 from engine.verdict import canonical
 
@@ -157,8 +157,9 @@ def record(ledger: Ledger, incident: Incident, human: HumanPart, now_ms: int) ->
     """
     if incident.written is not None and HumanPart.from_json(incident.written) == human:
         return
-    name = f"{incident.incident_id}-{WRITTEN}-{now_ms}"
-    ledger.append(Event(name, now_ms, WRITTEN, incident.incident_id, canonical(human.to_json())))
+    document = canonical(human.to_json())
+    name = f"{incident.incident_id}-{WRITTEN}-{now_ms}-{sha256_of(document)[:6]}"
+    ledger.append(Event(name, now_ms, WRITTEN, incident.incident_id, document))
 
 
 def _is_empty(value: object) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.documents import read_document
 from engine.errors import Problem, UsageError
-from engine.ledger import Event
+from engine.ledger import Event, sha256_of
 from engine.verdict import canonical
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ def record_tested(ledger: Ledger, release: Release, run: SuiteRun, by: str, now_
         LedgerError: the ledger cannot be written.
     """
     document = canonical({**asdict(release), "config_holds": release.config_holds, **asdict(run), "by": by})
-    ledger.append(Event(f"{TESTED}-{release.commit[:12]}-{now_ms}", now_ms, TESTED, release.commit, document))
+    name = f"{TESTED}-{now_ms}-{sha256_of(document)[:6]}"
+    ledger.append(Event(name, now_ms, TESTED, release.commit, document))
 
 
 def fix_tested(ledger: Ledger, incident: Incident, release: str) -> bool:

@@ -82,7 +82,8 @@ def roll_back(tree: Path, rules: Path, tag: str, ledger: Ledger, by: str, now_ms
         suite: run the tests; without them no restart follows.
 
     Raises:
-        UsageError: the tree is not clean, or there is no such tag; nothing was changed.
+        UsageError: the tree is not clean, or there is no such tag: nothing was changed. Or the bundle or configuration
+            of that release cannot be read.
         LedgerError: the ledger cannot be written.
     """
     root = _root(tree)
@@ -91,11 +92,10 @@ def roll_back(tree: Path, rules: Path, tag: str, ledger: Ledger, by: str, now_ms
     if tag not in {one.name for one in tags(root, None)}:
         raise UsageError(Problem("no-tag", str(root), f"there is no tag `{tag}`", "`stagegate rollback` lists them"))
     git(root, "checkout", "--quiet", "--detach", f"refs/tags/{tag}")
+    commit = git(root, "rev-parse", "HEAD").strip()
+    document = canonical({"from": before, "to": commit, "tag": tag, "by": by})
+    ledger.append(Event(f"{ROLLED_BACK}-{now_ms}", now_ms, ROLLED_BACK, commit, document))
     release = release_of(root, rules)
-    document = canonical(
-        {"from": before, "to": release.commit, "tag": tag, "config_holds": release.config_holds, "by": by}
-    )
-    ledger.append(Event(f"{ROLLED_BACK}-{now_ms}", now_ms, ROLLED_BACK, release.commit, document))
     run = run_suite(root) if suite and release.config_holds else None
     if run is not None:
         record_tested(ledger, release, run, by, now_ms)

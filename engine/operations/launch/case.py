@@ -131,6 +131,18 @@ def open_case(request: LaunchRequest, world: World, rules: Rules, ledger: Ledger
     )
 
 
+def check_stage(rules: Rules, stage: int | None) -> None:
+    """Refuse a stage that the rules do not have.
+
+    Raises:
+        UsageError: stage.
+    """
+    known = rules.stages.stages
+    if stage is not None and stage not in known:
+        help_ = f"one of {', '.join(map(str, known))}"
+        raise UsageError(Problem("stage", "--stage", f"there is no stage {stage}", help_))
+
+
 def situation(case: Case) -> Situation:
     """Return what the verdict's record says of the desk.
 
@@ -171,9 +183,7 @@ def _capital(request: LaunchRequest, rules: Rules, config: FrozenConfig | Config
         mark = ledger.last_mark(RISK)
         if not transition and mark is not None:
             return Capital(stage, mark.equity_usd)
-    if stage not in rules.stages.stages:
-        problem = f"there is no stage {stage}"
-        raise UsageError(Problem("stage", "--stage", problem, f"one of {', '.join(map(str, rules.stages.stages))}"))
+    check_stage(rules, stage)
     if paper and stage == PAPER_STAGE and not isinstance(config, ConfigError):
         return Capital(stage, config.backtest.initial_cash_usd, transition)
     return Capital(stage, float(rules.stages.stages[stage].cap_usd), transition)

@@ -18,7 +18,7 @@ from engine.ledger import Ledger
 from engine.ledger.rows import Event
 from engine.live.connection import Connection
 from engine.live.runner_launch import KINDS, check_kind
-from engine.operations.launch.case import World, open_case, situation
+from engine.operations.launch.case import World, check_stage, open_case, situation
 from engine.operations.launch.look import look
 from engine.operations.launch.release import read_rules
 from engine.operations.launch.report import FAIL, Filed, LaunchReport, checks_of, warnings_of
@@ -62,6 +62,7 @@ def launch_guard(request: LaunchRequest, world: World | None = None) -> Filed:
         ReportError: the report cannot be archived; the verdict stands.
     """
     rules = read_rules(request.rules, request.config)
+    check_stage(rules, request.stage)
     with Worker(rules.policy) as engine, Ledger.open(request.ledger, create=True) as ledger:
         check_kind(ledger, request.mode)
         case = open_case(request, world or World(), rules, ledger)

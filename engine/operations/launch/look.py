@@ -1,8 +1,7 @@
-"""All probes of a case: those of the machine and the files at once, those of the venue once its clock has answered."""
+"""All probes of a case, at once: of the machine, the files, the ledger, and of the venue if it tells the time."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from engine.errors import ConfigError, UsageError
@@ -18,7 +17,7 @@ from engine.operations.launch import (
     timesync,
     variables,
 )
-from engine.operations.launch.probe import Findings, Probe, find_out, reason, unknown
+from engine.operations.launch.probe import Finding, Findings, Probe, find_out, reason, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +31,26 @@ if TYPE_CHECKING:
 async def look(case: Case, venue: Venue | None, clock: Clock) -> Findings:
     """Return what all probes find, by fact.
 
+    The venue's clock comes first and alone: whatever else is done meanwhile would be taken for its delay.
+
     Args:
         case: what is looked at.
         venue: the account; None where there is none.
         clock: the time.
     """
-    near, far = await asyncio.gather(find_out(_near(case, clock), limit_s=case.world.limit_s), _far(case, venue, clock))
-    return {**near, **far}
+    limit_s = case.world.limit_s
+    time = await _venue_time(case, venue, clock)
+    if venue is None or time.value is None:  # nothing else is asked of it, and everything says why
+        found = await find_out(_near(case, clock), limit_s=limit_s)
+        return {**found, **dict.fromkeys((key.CLOCK, *_FAR_FACTS), unknown(time.said))}
+    return {key.CLOCK: time, **await find_out([*_near(case, clock), *_far(venue, case, clock)], limit_s=limit_s)}
+
+
+async def _venue_time(case: Case, venue: Venue | None, clock: Clock) -> Finding:
+    if venue is None:
+        assert isinstance(case.account, UsageError), "there is an account or a reason"
+        return unknown(reason(case.account))
+    return (await find_out([key.clock_probe(venue, clock)], limit_s=case.world.limit_s))[key.CLOCK]
 
 
 def _near(case: Case, clock: Clock) -> list[Probe]:
@@ -60,21 +72,7 @@ def _near(case: Case, clock: Clock) -> list[Probe]:
     ]
 
 
-async def _far(case: Case, venue: Venue | None, clock: Clock) -> Findings:
-    """Ask the venue; where it does not even tell the time, nothing else is asked of it, and everything says why."""
-    asked = _at(venue, case, clock) if venue is not None else ()
-    if venue is None:
-        assert isinstance(case.account, UsageError), "there is an account or a reason"
-        why = reason(case.account)
-    else:
-        clock_found = await find_out([key.clock_probe(venue, clock)], limit_s=case.world.limit_s)
-        if clock_found[key.CLOCK].value is not None:
-            return {**clock_found, **await find_out(asked, limit_s=case.world.limit_s)}
-        why = clock_found[key.CLOCK].said
-    return dict.fromkeys((key.CLOCK, *_FAR_FACTS), unknown(why))
-
-
-def _at(venue: Venue, case: Case, clock: Clock) -> Sequence[Probe]:
+def _far(venue: Venue, case: Case, clock: Clock) -> Sequence[Probe]:
     config = case.config
     if isinstance(config, ConfigError):
         barred = [fact for fact in _FAR_FACTS if fact not in _OF_THE_KEY]

@@ -11,10 +11,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from engine.clock import MINUTE_MS, SECOND_MS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from engine.simulator.accounts import Account
@@ -26,6 +29,8 @@ BAR, STOP, STOPPED, FLATTEN, CANARY = "bstfc"
 
 ENDINGS = ("FILLED", "CANCELED", "EXPIRED", "REJECTED", "FINISHED")
 FOR_EVER_MS = 2**62
+TROUBLE_LASTS_MS = 10 * MINUTE_MS
+UNPROTECTED_MS = 30 * SECOND_MS
 ZERO = Decimal(0)
 
 Row = dict[str, Any]
@@ -144,12 +149,35 @@ class Evidence:
         ]
         spans += [(strike.at_ms, strike.at_ms) for strike in self.ended.strikes]
         lives = self.ended.lives
-        spans += [(before[1], after[0]) for before, after in zip(lives, lives[1:], strict=False)]
+        spans += [(before[1], after[0]) for before, after in pairwise(lives)]
         return sorted(spans)
 
     def calm(self, from_ms: int, to_ms: int) -> bool:
         """Whether nothing was wrong in a span."""
         return not any(start <= to_ms and end >= from_ms for start, end in self.troubles)
+
+    def well_for_ms(self, from_ms: int, to_ms: int) -> int:
+        """How long nothing has been wrong at the end of a span, counted within it."""
+        ends = [min(end, to_ms) for start, end in self.troubles if start <= to_ms]
+        return to_ms - max([from_ms, *ends])
+
+    def patience_ms(self, from_ms: int, to_ms: int) -> int:
+        """How long a stop may be missing once nothing is wrong: until the next round, where something was wrong."""
+        if self.calm(from_ms - TROUBLE_LASTS_MS, to_ms):
+            return UNPROTECTED_MS
+        return UNPROTECTED_MS + round(self.ended.play.cadence.rounds_s * SECOND_MS)
+
+
+def ours(evidence: Evidence) -> Iterator[tuple[str, Order | AlgoOrder]]:
+    """The venue's orders that carry a name of ours; a stop's own order carries the stop's name and is not another."""
+    for order in evidence.orders:
+        found = OURS.fullmatch(order.client_id)
+        if found and not order.algo_id:
+            yield found[1], order
+    for algo in evidence.algos:
+        found = OURS.fullmatch(algo.client_id)
+        if found:
+            yield found[1], algo
 
 
 def _tables(path: Path) -> dict[str, list[Row]]:
@@ -157,7 +185,12 @@ def _tables(path: Path) -> dict[str, list[Row]]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         return {
-            name: [dict(row) for row in connection.execute(f"SELECT * FROM {name} ORDER BY {_ORDER.get(name, 'rowid')}")]  # noqa: S608 - own names
+            name: [
+                dict(row)
+                for row in connection.execute(
+                    f"SELECT * FROM {name} ORDER BY {_ORDER.get(name, 'rowid')}"  # noqa: S608 - own names
+                )
+            ]
             for name in names
         }
 

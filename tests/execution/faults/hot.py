@@ -91,8 +91,8 @@ def hot_market(seed: int, days: int, crash_hour: int | None = None) -> Market:
         bars = _bars(symbol, price * np.exp(walk), decimals, times, rng)
         market.bars[symbol] = bars
         near = 1 + 1e-4 * rng.standard_normal(count)
-        columns = (np.round(column * near, 4) for column in (bars.open, bars.high, bars.low, bars.close))
-        market.mark[symbol] = Bars(symbol, times, *columns, np.zeros(count))
+        opens, highs, lows, closes = (np.round(each * near, 4) for each in (bars.open, bars.high, bars.low, bars.close))
+        market.mark[symbol] = Bars(symbol, times, opens, highs, lows, closes, np.zeros(count))
         settled = times[times % (8 * HOUR_MS) == 0]
         market.funding[symbol] = FundingRates(symbol, settled, np.round(5e-4 * rng.standard_normal(len(settled)), 8))
     return market

@@ -26,7 +26,7 @@ PRESENT: ContextVar[Life | None] = ContextVar("PRESENT", default=None)
 BURIAL_S = 60.0
 
 
-class Killed(BaseException):  # noqa: N818 - nothing may take it for an error it can handle
+class Killed(BaseException):
     """The process is dead."""
 
 
@@ -78,17 +78,19 @@ class Life:
             raise Killed(what)
 
     async def run(self, main: Callable[[], Awaitable[None]]) -> bool:
-        """Live until `main` returns, or dies; return whether it lived to its end."""
+        """Live until `main` returns, or dies, or is cancelled; return whether it lived to its end."""
         loop = asyncio.get_running_loop()
         loop.set_task_factory(_counted)
         task = loop.create_task(self._born(main))
         death = loop.create_task(self.dead.wait())
-        await asyncio.wait([task, death], return_when=asyncio.FIRST_COMPLETED)
-        death.cancel()
-        if not self.dead.is_set():
-            await task  # raises what went wrong
-        await self._bury()
-        return not self.dead.is_set()
+        try:
+            await asyncio.wait([task, death], return_when=asyncio.FIRST_COMPLETED)
+            if not self.dead.is_set():
+                await task  # raises what went wrong
+            return not self.dead.is_set()
+        finally:
+            death.cancel()
+            await self._bury()
 
     def took(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
@@ -101,7 +103,8 @@ class Life:
 
     async def _bury(self) -> None:
         """End what still runs; nothing of it can write any more."""
-        self.dead.set() if self._tasks else None
+        if self._tasks:
+            self.dead.set()
         while self._tasks:
             waiting = list(self._tasks)
             for task in waiting:

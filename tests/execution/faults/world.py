@@ -27,17 +27,23 @@ from engine.execution.flatten import flatten
 from engine.execution.flattened import Terms
 from engine.execution.reconcile import check_start
 from engine.live.connection import Connection, Mode
+from engine.live.decision_file import DecisionFiles
+from engine.live.guard import Guard, GuardParts
+from engine.live.guard_mind import Mind
+from engine.live.guard_record import LedgerDesk
 from engine.live.opening import launch, launched_ms
 from engine.live.realpath import ACCOUNT, KEYS, Course, opened_exchange
 from engine.live.runner import Cadence, Runner
+from engine.live.runner_lock import InstanceLock
 from engine.live.runner_open import Place, assembled
 from engine.live.runner_voice import Voice
-from engine.simulator.faults import FaultPlan, Strike
+from engine.simulator.faults import KINDS, FaultPlan, Strike
 from engine.simulator.server import SimulatorServer
 from engine.simulator.specs import Liquidity, usual_spec
 from engine.timeline import run_virtual, sleep_until
-from tests.execution.faults.hot import START_MS, SYMBOLS, engine, hot_market, hot_release
-from tests.execution.faults.mortal import Fate, Life, MortalLedger, MortalLeave, MortalRecord
+from engine.verdict import bundle_hashes
+from tests.execution.faults.hot import START_MS, SYMBOLS, Interpreted, engine, hot_market, hot_release
+from tests.execution.faults.mortal import Fate, Life, MortalLeave, MortalLedger, MortalRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.execution.binance.adapter import BinanceVenue
     from engine.execution.flattened import FlattenReport
+    from engine.live.decision_file import GuardDecision
     from engine.live.opening import Hands
     from engine.live.runner_open import Post
     from engine.simulator.accounts import Account
@@ -61,13 +68,16 @@ SETTLED_MS = 20 * MINUTE_MS
 LINK = Patience(ping_every_s=120.0, ping_answer_s=10.0, market_silence_s=None)
 """In virtual time a ping costs as much as an order: half-open links are noticed within minutes here, not seconds."""
 
-SELDOM = Cadence(look_s=60.0, rounds_s=900.0)
+SELDOM = Cadence(look_s=300.0, rounds_s=1_800.0)
 """For the same reason; what a runner looks for each second and each minute, it looks for here less often."""
+
+FAULTS = tuple(KINDS)
 
 NAP_S = 3_600
 RENEWED_EVERY_S = 1_500  # a key lives for an hour
 
 AGAIN_S = 5.0
+LOOK_EVERY_S = 5.0  # of the guard, beside each tick of the marks
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class Play:
         kill_at: points at which a process dies; see `mortal`.
         crash: an hour in which all prices jump, when positions stand.
         cadence: of the runner.
+        guarded: a risk guard watches by a connection of its own.
     """
 
     seed: int
@@ -89,6 +100,7 @@ class Play:
     kill_at: frozenset[int] = frozenset()
     crash: bool = False
     cadence: Cadence = SELDOM
+    guarded: bool = False
 
     @property
     def end_ms(self) -> int:
@@ -101,7 +113,7 @@ class Play:
 
     def __str__(self) -> str:
         parts = ["+".join(self.faults) or "no fault", f"seed {self.seed}", f"{self.hours} h"]
-        parts += ["crash"] if self.crash else []
+        parts += [word for word, so in (("crash", self.crash), ("guarded", self.guarded)) if so]
         parts += [f"killed at {sorted(self.kill_at)}"] if self.kill_at else []
         return ", ".join(parts)
 
@@ -119,6 +131,7 @@ class Ended:
         lives: when each runner began and ended.
         strikes: of the faults.
         fate: which points there were, and who died where.
+        decisions: of the risk guard, each that was another than the one before.
     """
 
     play: Play
@@ -131,6 +144,7 @@ class Ended:
     flattens: list[tuple[int, FlattenReport]] = field(default_factory=list)
     lives: list[tuple[int, int]] = field(default_factory=list)
     strikes: tuple[Strike, ...] = ()
+    decisions: list[GuardDecision] = field(default_factory=list)
 
     @property
     def plan(self) -> FaultPlan:
@@ -162,7 +176,7 @@ def played(play: Play, folder: Path) -> Ended:
 
 @contextmanager
 def _patient_library() -> Iterator[None]:
-    """Let the library's sockets take longer naps and renew their keys less often: in virtual time that is what costs."""
+    """Let the library's sockets take longer naps and renew their keys less often: that is what costs here."""
     from binance.ws.keepalive_websocket import KeepAliveWebsocket  # noqa: PLC0415 - heavy
     from binance.ws.reconnecting_websocket import ReconnectingWebsocket  # noqa: PLC0415 - heavy
 
@@ -216,6 +230,13 @@ class SkewedClock:
         return now_ms - sum(skew_ms for from_ms, until_ms, skew_ms in self.spans if from_ms <= now_ms < until_ms)
 
 
+def open_mortal(life: Life, addresses: Addresses, permit: MortalLeave, clock: Clock) -> BinanceVenue:
+    """Open the adapter for one life."""
+    venue = open_venue(KEYS, SYMBOLS, clock, permit.present, addresses=addresses, patience=LINK)
+    life.client(venue)
+    return venue
+
+
 class _World:
     """The venue, and whoever comes before it, one life after the other."""
 
@@ -224,9 +245,7 @@ class _World:
         self.path = folder / "ledger.db"
         self.rng = np.random.default_rng([play.seed, 0xD1])
         exchange = opened_exchange(self.course)
-        self.ended = Ended(
-            play, self.course, exchange.accounts[ACCOUNT], exchange, self.path, Fate(play.kill_at)
-        )
+        self.ended = Ended(play, self.course, exchange.accounts[ACCOUNT], exchange, self.path, Fate(play.kill_at))
         skewed = [rule for rule in play.plan.rules if rule.fault.name == "clock_skew"]
         others = tuple(rule for rule in play.plan.rules if rule not in skewed)
         self.faults = FaultPlan(others, play.seed)
@@ -236,12 +255,15 @@ class _World:
     async def run(self) -> Ended:
         async with SimulatorServer(self.ended.exchange, self.clock, self.faults, repeat_s=None) as server:
             self.addresses = Addresses(server.rest_url, server.stream_url, keepalive_s=DAY_MS / SECOND_MS)
-            drills = asyncio.ensure_future(self._drills())
+            beside = [asyncio.ensure_future(self._drills())]
+            beside += [asyncio.ensure_future(self._guards())] if self.play.guarded else []
             await self._run_runners()
-            drills.cancel()
-            await asyncio.wait({drills})
-            if not drills.cancelled():
-                drills.result()
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
+            for task in beside:
+                if not task.cancelled():
+                    task.result()
             await self._close_all("the end")
             await self._settle()
             self.ended.strikes = server.strikes
@@ -252,9 +274,7 @@ class _World:
         return MortalLeave(path, life=life, log=self.ended.permits, now_ms=self.clock.now_ms)
 
     def venue(self, life: Life, permit: MortalLeave) -> BinanceVenue:
-        venue = open_venue(KEYS, SYMBOLS, self.machine, permit.present, addresses=self.addresses, patience=LINK)
-        life.client(venue)
-        return venue
+        return open_mortal(life, self.addresses, permit, self.machine)
 
     # --- runners
 
@@ -269,10 +289,13 @@ class _World:
             await asyncio.sleep(float(10 ** self.rng.uniform(-1, 2.7)))
 
     async def _runner(self, life: Life) -> None:
-        with MortalLedger.open(self.path, create=True) as ledger:
+        lock = InstanceLock(self.path, "campaign", self.clock.now_ms())
+        with lock, MortalLedger.open(self.path, create=True) as ledger:
             ledger.life = life
             post = await self._opened(life, ledger)
-            runner = Runner(post, Voice(ledger, post.clock, lambda _: None), "campaign", self.play.cadence, streaming=True)
+            runner = Runner(
+                post, Voice(ledger, post.clock, lambda _: None), "campaign", self.play.cadence, streaming=True
+            )
             left_s = (self.play.end_ms + SETTLED_MS - self.clock.now_ms()) / SECOND_MS
             asyncio.get_running_loop().call_later(left_s, runner.stop)
             await runner.run()
@@ -310,6 +333,29 @@ class _World:
             else:
                 return dataclasses.replace(post, found=found)
 
+    # --- the risk guard
+
+    async def _guards(self) -> None:
+        while True:
+            life = Life(self.ended.fate)
+            await life.run(lambda: self._guard(life))  # noqa: B023 - awaited at once
+            await asyncio.sleep(float(self.rng.uniform(0, 30)))
+
+    async def _guard(self, life: Life) -> None:
+        bundle, permit = self.course.release.bundle, self.permit(life)
+        times, files = bundle.guard_times, DecisionFiles.under(self.path.with_name("reports"))
+        assert times is not None
+        policy = bundle.policies["risk_guard"]
+        hashes, valid_ms = bundle_hashes(bundle), times.decision_valid_for_ms
+        mind = Mind(
+            policy, Interpreted(policy), hashes, "campaign", ledger=self.path, valid_ms=valid_ms, before=files.read()
+        )
+        async with LedgerDesk(self.path, self.clock) as desk:
+            venue = self.venue(life, permit)
+            parts = (venue, permit, venue.asker.clock, desk, files, mind, times, self.path, SYMBOLS)
+            guard = Guard(GuardParts(*parts, look_every_s=LOOK_EVERY_S, told=self.ended.decisions.append))
+            await guard.run()
+
     # --- other people's hands
 
     async def _drills(self) -> None:
@@ -317,7 +363,7 @@ class _World:
             await sleep_until(self.clock, flatten_ms)
             await self._close_all("drill")
             await sleep_until(self.clock, resume_ms)
-            while self._paused():
+            while self._paused():  # noqa: ASYNC110 - another task ends it and tells nobody
                 await asyncio.sleep(MINUTE_MS / SECOND_MS)
             self.permit(Life(Fate())).grant(by="campaign", reason="drill over", at_ms=self.clock.now_ms())
 

@@ -32,27 +32,30 @@ from engine.simulator.recorded import RecordedPrices
 from engine.simulator.server import SimulatorServer
 from engine.simulator.specs import usual_spec
 from engine.timeline import run_virtual
+from strategies.bars import Bars
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from engine.clock import Clock
+    from engine.config import FrozenConfig
     from engine.execution.binance.adapter import BinanceVenue
     from engine.market.series import Market
     from engine.operations.launch.case import Case
+    from engine.operations.launch.release import Rules
     from engine.operations.launch.report import Filed
     from engine.policy.decide import Engine
     from engine.simulator.faults import FaultPlan
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RULES = ROOT / "config/prod_scale_rules_R1.yaml"
 CONFIG = ROOT / "config/prod_candidate_R1.yaml"
 NOW_MS = parse_time("2026-03-01T12:20:00Z")
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 ACCOUNT, KEY, SECRET = "bot", "k" * 60 + "KEY!", "s" * 57 + "SECRET!"
-TOKEN, CHAT = "123456789:abcdefghijklmnopqrstuvwxyz-TOKEN!!!", "987654321"
+TOKEN, CHAT = "123456789:abcdefghijklmnopqrstuvwxyz-TOKEN_42", "987654321"
 ENVIRON = {
     "BINANCE_API_KEY": KEY,
     "BINANCE_API_SECRET": SECRET,
@@ -80,7 +83,7 @@ Leap status     : Normal
 
 def saying(timedatectl: Said = SYNCED, chronyc: Said | None = None) -> Callable[[Sequence[str]], Awaitable[Said]]:
     """Return a machine's programs, saying what was recorded."""
-    said = {TIMEDATECTL: timedatectl, CHRONYC: chronyc or Said(0, TRACKING)}
+    said: dict[tuple[str, ...], Said] = {TIMEDATECTL: timedatectl, CHRONYC: chronyc or Said(0, TRACKING)}
 
     async def run(command: Sequence[str]) -> Said:
         return said[tuple(command)]
@@ -104,6 +107,12 @@ class Messenger:
 def market() -> Market:
     """A hundred days before now, and a few hours after."""
     return synthetic_market(7, start_ms=parse_time("2026-02-28"), days=3)
+
+
+@cache
+def rules_of(rules: Path = RULES, config: Path | None = None) -> Rules:
+    """Return the rules of a bundle, read once."""
+    return read_rules(rules, config)
 
 
 def exchange(prices: Market | None = None, **account: Any) -> Exchange:
@@ -143,8 +152,8 @@ def fill_store(
             kept = (opens > until_ms - days * DAY_MS) & (opens + HOUR_MS <= until_ms)
             kept &= ~np.isin(opens, (without or {}).get(symbol, ()))
             rows = np.flatnonzero(kept)
-            columns = (opens, bars.open, bars.high, bars.low, bars.close, bars.volume)
-            store.upsert("last", type(bars)(symbol, *(column[rows] for column in columns)))
+            prices = [column[rows] for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)]
+            store.upsert("last", Bars(symbol, opens[rows], *prices))
     return path
 
 
@@ -171,7 +180,7 @@ def sign_papers(
         rules: the bundle.
         at_ms: when.
     """
-    for paper in papers(read_rules(rules), KEY):
+    for paper in papers(rules_of(rules), KEY):
         if paper.action not in by:
             continue
         request = ask_for(ledger, signers, paper, 1, at_ms - MINUTE_MS)
@@ -209,7 +218,7 @@ class Stage:
             self.rules, self.config, self.ledger_path, self.store, self.signers, Mode.REAL, self.stage
         )
         world = World(self.machine, self.environ, self.messenger)
-        case = open_case(request, world, read_rules(self.rules, self.config), ledger)
+        case = open_case(request, world, rules_of(self.rules, self.config), ledger)
         if isinstance(case.config, Exception):
             return case
         output = dataclasses.replace(case.config.output, report_dir=str(self.folder / "reports"))
@@ -231,6 +240,49 @@ class Stage:
             return run_virtual(main, self.now_ms)
 
 
-def frozen() -> Any:
+@cache
+def frozen() -> FrozenConfig:
     """Return the shipped configuration."""
     return load_config(CONFIG)
+
+
+CAPITAL = Capital(1, 5_000.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Allowed:
+    """A launch that was allowed."""
+
+    stage: Stage
+    filed: Filed
+    venue: Exchange
+
+
+def verdict_on(stage: Stage, findings: Findings) -> Verdict:
+    """Let both engines decide on findings."""
+    with Ledger.open(stage.ledger_path, create=True) as ledger:
+        return decide(stage.case(ledger), stage.engine, findings, NOW_MS + 1)
+
+
+def asked(made: Exchange, faults: FaultPlan | None = None, keys: Keys | None = None) -> Findings:
+    """Return what the probes of key and account find at a venue."""
+
+    async def act(venue: BinanceVenue, clock: Clock, _exchange: Exchange) -> Findings:
+        near = await find_out([key.clock_probe(venue, clock)])
+        with TemporaryDirectory() as folder, Ledger.open(Path(folder) / "new.db", create=True) as ledger:
+            probes = [*key.probes(venue), *account.probes(venue, SYMBOLS, ledger, clock, CAPITAL)]
+            return {**near, **await find_out(probes)}
+
+    return at_venue(act, made, faults or FaultPlan(), keys)
+
+
+def only(findings: Findings, *names: str) -> Findings:
+    return {name: findings[name] for name in names}
+
+
+@cache
+def real_dry_run() -> DryRun:
+    async def act(venue: BinanceVenue, clock: Clock, _exchange: Exchange) -> DryRun:
+        return await dry_run.dry_run(venue, frozen(), {}, clock)
+
+    return at_venue(act)

@@ -41,7 +41,7 @@ from engine.operations.launch.timesync import clock_findings
 from engine.operations.launch.variables import keys_set
 from engine.timeline import run_virtual
 from strategies.ensemble import make_sleeves
-from tests.operations.launching import (
+from tests.operations.launch.launching import (
     CONFIG,
     ENVIRON,
     KEY,
@@ -201,7 +201,7 @@ def test_programs_are_read_as_they_are() -> None:
 def test_R021_R022_each_variable_alone(name: str, fact: str, value: str | None, tmp_path: Path) -> None:
     environ = {**ENVIRON, name: value} if value is not None else {k: v for k, v in ENVIRON.items() if k != name}
     with pytest.raises(UsageError) as refused:
-        connection(Mode.REAL, tmp_path / "ledger.db", environ)  # type: ignore[arg-type]
+        connection(Mode.REAL, tmp_path / "ledger.db", environ)
     found = keys_set(refused.value)
     assert found.pop(fact) == no(f"{name} is not set, or empty")
     assert [one.value for one in found.values()] == [True]
