@@ -12,6 +12,7 @@ from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, Rule
 
 if TYPE_CHECKING:
     from engine.live.incident_desk import IncidentDesk
+    from engine.live.release_desk import ReleaseDesk
     from engine.operations.incidents.restarting import Restart
 
 HERE = Path()
@@ -89,6 +90,19 @@ def incident_step(
     raise typer.Exit(0 if all(record.done for record in records) else 1)
 
 
+@incident_app.command("due")
+def incident_due(ledger: LedgerOption = LEDGER, rules: RulesOption = RULES, as_json: JsonOption = False) -> None:
+    """Open what is demanded, carry out every step whose time has come, say what is overdue; the service does it too.
+
+    Example: stagegate incident due
+    """
+    from engine.reports.terminal_incidents import due_text
+
+    tried = _desk(ledger, rules).carry_out_due()
+    output(tried, due_text, as_json)
+    raise typer.Exit(0 if all(record.done for _, record in tried) else 1)
+
+
 @incident_app.command("tick")
 def incident_tick(
     incident: IncidentArgument,
@@ -135,7 +149,7 @@ def incident_test_fix(
     """
     from engine.reports.terminal_incidents import tested_text
 
-    release, run = _desk(ledger, rules).test_fix(tree, _user())
+    release, run = _releases(ledger, rules, tree).test_fix(_user())
     output((release, run), tested_text, as_json)
     raise typer.Exit(0 if run.green else 1)
 
@@ -190,17 +204,17 @@ def rollback(
     """
     from engine.reports.terminal_incidents import restored_text, rollback_text, tags_table
 
-    desk = _desk(ledger, rules)
+    desk = _releases(ledger, rules, tree)
     if to is None and not config:
-        output(desk.tags(tree), tags_table, as_json)
+        output(desk.tags(), tags_table, as_json)
         return
     what = f"check out the whole tag `{to}`" if to else "replace the frozen configuration by the committed one"
     if not yes:
         typer.confirm(f"{what}: go on?", abort=True, err=True)
     if to is None:
-        output(desk.restore_config(tree), restored_text, as_json)
+        output(desk.restore_config(), restored_text, as_json)
         return
-    done = desk.roll_back(tree, to, _user(), suite=suite)
+    done = desk.roll_back(to, _user(), suite=suite)
     output(done, rollback_text, as_json)
     raise typer.Exit(0 if done.release.config_holds and (done.run is None or done.run.green) else 1)
 
@@ -209,6 +223,12 @@ def _desk(ledger: Path, rules: Path, signers: Path = SIGNERS) -> IncidentDesk:
     from engine.live.incident_desk import IncidentDesk
 
     return IncidentDesk(ledger, rules, signers)
+
+
+def _releases(ledger: Path, rules: Path, tree: Path) -> ReleaseDesk:
+    from engine.live.release_desk import ReleaseDesk
+
+    return ReleaseDesk(ledger, rules, tree)
 
 
 def _user() -> str:

@@ -19,9 +19,8 @@ from engine.operations.incidents.closing import close
 from engine.operations.incidents.granting import ask_committee, ask_for_restart, grant
 from engine.operations.incidents.opening import open_by_hand
 from engine.operations.incidents.post_mortem import missing, read, record
-from engine.operations.incidents.releases import Release, SuiteRun, record_tested, release_of, run_suite
+from engine.operations.incidents.releases import pinned_config
 from engine.operations.incidents.restarting import POLICY, Restart, decide
-from engine.operations.incidents.rollback import RolledBack, Tag, restore_config, roll_back, tags
 from engine.operations.incidents.steps import Means
 from engine.operations.signatures import sign, verified
 from engine.policy.bundle import Bundle, load_bundle
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from engine.clock import Clock
+    from engine.config import FrozenConfig
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ class IncidentDesk:
             incident = find(ledger, incident_id)
             path = papers.path_of(incident.incident_id)
             if not path.exists():
-                papers.post_mortem(ledger, incident.incident_id, self._clock(ledger).now_ms())
+                papers.post_mortem(ledger, incident.incident_id, clock_of(ledger).now_ms())
         return Shown(incident, path, tuple(name for name, _ in missing(read(path))))
 
     def open(self, severity: str, because: str, by: str) -> Shown:
@@ -125,7 +125,7 @@ class IncidentDesk:
             LedgerError: the ledger cannot be written.
         """
         with Ledger.open(self.ledger) as ledger:
-            now_ms = self._clock(ledger).now_ms()
+            now_ms = clock_of(ledger).now_ms()
             incident = open_by_hand(ledger, severity=severity, because=because, by=by, now_ms=now_ms)
             papers_of(self.rules).log(ledger)
         return self.show(incident.incident_id)
@@ -166,7 +166,7 @@ class IncidentDesk:
             LedgerError: the ledger cannot be written.
         """
         with Ledger.open(self.ledger) as ledger:
-            incident = tick(ledger, incident_id, what, by, self._clock(ledger).now_ms(), file)
+            incident = tick(ledger, incident_id, what, by, clock_of(ledger).now_ms(), file)
         return self.show(incident.incident_id)
 
     def close(self, incident_id: str, by: str) -> Shown:
@@ -177,21 +177,8 @@ class IncidentDesk:
             LedgerError: the ledger cannot be written.
         """
         with Ledger.open(self.ledger) as ledger:
-            incident, _ = close(ledger, incident_id, papers_of(self.rules), by, self._clock(ledger).now_ms())
+            incident, _ = close(ledger, incident_id, papers_of(self.rules), by, clock_of(ledger).now_ms())
         return self.show(incident.incident_id)
-
-    def test_fix(self, tree: Path, by: str) -> tuple[Release, SuiteRun]:
-        """Run the whole suite on what is deployed, and record what it said (R178, A104).
-
-        Raises:
-            UsageError: no git checkout, or the configuration cannot be read.
-            LedgerError: the ledger cannot be written.
-        """
-        release = release_of(tree, self.rules)
-        run = run_suite(tree)
-        with Ledger.open(self.ledger) as ledger:
-            record_tested(ledger, release, run, by, self._clock(ledger).now_ms())
-        return release, run
 
     def restart(self, request: RestartRequest, confirmed: Callable[[Restart], bool]) -> Restart:
         """Decide whether the desk may restart, and let it where everything holds and the person agrees.
@@ -207,7 +194,7 @@ class IncidentDesk:
         bundle = load_bundle(self.rules)
         papers = papers_of(self.rules)
         with Ledger.open(self.ledger) as ledger, Worker(bundle.policies[POLICY]) as engine:
-            now_ms = self._clock(ledger).now_ms()
+            now_ms = clock_of(ledger).now_ms()
             incident = self._recorded(ledger, papers, request.incident, now_ms)
             if request.key is not None:
                 self._ask(ledger, bundle, incident, request.key, now_ms, committee=request.committee)
@@ -217,38 +204,6 @@ class IncidentDesk:
                 restart = Restart(**{**vars(restart), "granted": True})
             papers.post_mortem(ledger, incident.incident_id, now_ms)
         return restart
-
-    def tags(self, tree: Path) -> tuple[Tag, ...]:
-        """Return the releases that one can go back to.
-
-        Raises:
-            UsageError: no git checkout.
-            LedgerError: the ledger cannot be read.
-        """
-        if not self.ledger.exists():
-            return tags(tree, None)
-        with Ledger.open(self.ledger, read_only=True) as ledger:
-            return tags(tree, ledger)
-
-    def roll_back(self, tree: Path, tag: str, by: str, *, suite: bool) -> RolledBack:
-        """Check a whole tag out, and record it with its tests.
-
-        Raises:
-            UsageError: the tree is not clean, or there is no such tag; nothing was changed.
-            LedgerError: the ledger cannot be written.
-        """
-        with Ledger.open(self.ledger) as ledger:
-            now_ms = self._clock(ledger).now_ms()
-            return roll_back(tree, self.rules, tag, ledger, by, now_ms, suite=suite)
-
-    def restore_config(self, tree: Path) -> tuple[Path, Path | None]:
-        """Put the frozen configuration back as committed; return it, and where an altered one was kept.
-
-        Raises:
-            UsageError: it cannot be restored.
-        """
-        keep_in = self.ledger.parent / "incidents"
-        return restore_config(tree, self.rules, keep_in, SystemClock().now_ms())
 
     def _recorded(self, ledger: Ledger, papers: IncidentPapers, incident_id: str, now_ms: int) -> Incident:
         """Record what people wrote by now, and return the incident with it."""
@@ -267,18 +222,6 @@ class IncidentDesk:
         asks = ask_committee if committee else ask_for_restart
         asks(ledger, bundle, incident, who.name, now_ms)
 
-    def _clock(self, ledger: Ledger) -> Clock:
-        """Return the time of a ledger: a rehearsal stands still, a simulated venue has a time of its own."""
-        kind = ledger.meta().get("kind")
-        if kind == "rehearsal":
-            return SimulatedClock(now_of(ledger, SystemClock()))
-        try:
-            said = connection(Mode.PAPER, ledger.path).announcement if kind == "paper" else None
-        except UsageError:
-            said = None
-        real = SystemClock()
-        return real if said is None else SimulatedClock(said.simulated_ms(real.now_ms()))
-
     def _with_means(self, act: Callable[[Means], Awaitable[T]]) -> T:
         """Run some work with the venue of this ledger's account; without one, what needs it says why."""
         papers = papers_of(self.rules)
@@ -290,9 +233,9 @@ class IncidentDesk:
             except UsageError as error:
                 reached, why = None, error.problems[0].problem
             if reached is None:
-                means = Means(ledger, self._clock(ledger), papers, None, why)
+                means = Means(ledger, clock_of(ledger), papers, None, why)
                 return asyncio.run(_awaited(act(means)))
-            symbols = load_config(load_bundle(self.rules, only=(POLICY,)).config_path).market.symbols
+            symbols = _config_of(self.rules).market.symbols
 
             async def main(clock: Clock) -> T:
                 async with reached.venue(symbols, clock, lambda: False) as venue:
@@ -301,15 +244,32 @@ class IncidentDesk:
             return reached.run(main)
 
 
+def clock_of(ledger: Ledger) -> Clock:
+    """Return the time of a ledger: a rehearsal stands still, a simulated venue has a time of its own."""
+    kind = ledger.meta().get("kind")
+    if kind == "rehearsal":
+        return SimulatedClock(now_of(ledger, SystemClock()))
+    try:
+        said = connection(Mode.PAPER, ledger.path).announcement if kind == "paper" else None
+    except UsageError:
+        said = None
+    real = SystemClock()
+    return real if said is None else SimulatedClock(said.simulated_ms(real.now_ms()))
+
+
 def papers_of(rules: Path) -> IncidentPapers:
     """Return where the papers of a bundle's configuration lie.
 
     Raises:
-        PolicyError: the bundle is wrong.
+        UsageError: the bundle does not name a configuration.
         ConfigError: the configuration is wrong.
     """
-    config = load_config(load_bundle(rules, only=(POLICY,)).config_path)
-    return IncidentPapers(Path(config.output.report_dir))
+    return IncidentPapers(Path(_config_of(rules).output.report_dir))
+
+
+def _config_of(rules: Path) -> FrozenConfig:
+    """Return the configuration that a bundle names; an incident is worked on whatever else of the bundle is wrong."""
+    return load_config(pinned_config(rules)[0])
 
 
 async def _awaited(work: Awaitable[T]) -> T:

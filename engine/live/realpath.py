@@ -6,7 +6,6 @@ leave, fills come from the venue's history. Only the clock is virtual and the pr
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,17 +15,10 @@ from engine.clock import DAY_MS, HOUR_MS, SECOND_MS
 from engine.config import load_filters
 from engine.execution.binance.client import Addresses, Keys
 from engine.execution.binance.connection import connected
-from engine.execution.executor import Executor
-from engine.execution.fills import FillBook
-from engine.execution.flatten import flatten
-from engine.execution.flattened import Terms
-from engine.execution.journal import Journal
 from engine.execution.permit import Permit
 from engine.execution.reconcile import venue_opening
-from engine.execution.sending import Sender
-from engine.execution.siderecord import SideRecord
-from engine.execution.stops import StopKeeper
 from engine.live.opening import Hands, Release, launch, open_desk
+from engine.live.runner_hands import hands_at
 from engine.live.shadow import Shadow
 from engine.portfolio import Costs
 from engine.rehearsal.loop import Progress
@@ -115,7 +107,7 @@ class Scene:
     server: SimulatorServer
     permit: Permit
     clock: Clock
-    flatten: Callable[[str], asyncio.Future[FlattenReport]]
+    flatten: Callable[[str], Awaitable[FlattenReport]]
     hands: Hands
 
 
@@ -151,29 +143,15 @@ async def staged(
     async with SimulatorServer(exchange, clock, course.faults, repeat_s=None) as server:
         addresses = Addresses(server.rest_url, server.stream_url, keepalive_s=DAY_MS / SECOND_MS)
         async with connected(KEYS, symbols, clock, permit.present, addresses=addresses) as venue:
-            sender = Sender(venue, Journal(ledger), permit, clock)
             ledger.append(venue_opening("risk", course.start_ms, (await venue.balance()).wallet_usd))
-            fills = FillBook(venue, sender.journal, clock, since_ms=course.start_ms)
-            timeout_ms = round(config.live.limit_order_timeout_s * 1000)
-
-            def close_all(reason: str) -> asyncio.Future[FlattenReport]:
-                terms = Terms(symbols=symbols, reason=reason)
-                return asyncio.ensure_future(flatten(venue, permit, clock, SideRecord(ledger.path), terms))
 
             def resume() -> None:
                 permit.grant(by="rehearsal", reason="restart approved", at_ms=clock.now_ms())
 
-            hands = Hands(
-                venue=venue,
-                permit=permit,
-                fills=fills,
-                executor=Executor(sender, fills, limit_timeout_ms=timeout_ms),
-                stops=StopKeeper(sender),
-                flatten=close_all,
-                resume=resume,
-            )
+            hands = hands_at(venue, ledger, permit, clock, config, since_ms=course.start_ms)
+            hands = replace(hands, resume=resume)
             desk = open_desk(ledger, course.release, hands, engine, shadow_of(course), approvals, clock)
-            yield Scene(desk, venue, exchange, server, permit, clock, close_all, hands)
+            yield Scene(desk, venue, exchange, server, permit, clock, hands.flatten, hands)
 
 
 def opened_exchange(course: Course) -> Exchange:

@@ -67,30 +67,32 @@ def check_real(ledger: Ledger, bundle: Bundle, now_ms: int) -> None:
     """Refuse real money unless the launch guard allowed this very release, freshly where nothing was launched yet.
 
     That enough people signed the bundle (A90) is one of the launch policy's own rules; what it allowed is recognised by
-    the hash that they signed.
+    the hash that they signed. A rollout that is under way may go on after a crash without a new launch, also where the
+    launch guard has blocked a promotion since.
 
     Raises:
         UsageError: not-launched, blocked, other-release, stale-launch, paper-stage.
         LedgerError: the ledger cannot be read.
     """
     where = str(ledger.path)
-    verdict = ledger.latest_verdict(policy=LAUNCH)
-    if verdict is None:
+    under_way = launched_ms(ledger) is not None
+    verdicts = ledger.verdicts(policy=LAUNCH)
+    allowed = [one for one in verdicts if one.outcome == ALLOW] if under_way else verdicts
+    if not allowed:
         problem = "no launch is on record, real money needs one"
         raise UsageError(Problem("not-launched", where, problem, f"{_GUARD} on this ledger"))
+    verdict = allowed[-1]
     if verdict.outcome != ALLOW:
         problem = f"the last launch verdict, {verdict.verdict_id}, is {verdict.outcome}"
         raise UsageError(Problem("blocked", where, problem, f"mend what it names, then {_GUARD} again"))
-    hashes = json.loads(verdict.document)["hashes"]
-    if hashes.get("digest") != bundle.digest:
+    if json.loads(verdict.document)["hashes"].get("digest") != bundle.digest:
         problem = f"{verdict.verdict_id} allowed another release than the files here"
         help_ = f"restore the files that were signed; or have these signed (`stagegate approvals`), then {_GUARD}"
         raise UsageError(Problem("other-release", str(bundle.path), problem, help_))
-    if launched_ms(ledger) is None:
-        if now_ms - verdict.at_ms > bundle.decision_valid_ms:
-            problem = f"the launch was allowed at {iso(verdict.at_ms)}, which is too long ago"
-            raise UsageError(Problem("stale-launch", where, problem, f"{_GUARD} again, and start at once"))
-    elif posture_at(ledger, FOR_EVER_MS).stage == PAPER_STAGE:
+    if not under_way and now_ms - verdict.at_ms > bundle.decision_valid_ms:
+        problem = f"the launch was allowed at {iso(verdict.at_ms)}, which is too long ago"
+        raise UsageError(Problem("stale-launch", where, problem, f"{_GUARD} again, and start at once"))
+    if under_way and posture_at(ledger, FOR_EVER_MS).stage == PAPER_STAGE:
         problem = "the rollout is back at stage 0, which is paper only"
         raise UsageError(Problem("paper-stage", where, problem, "run `stagegate run --paper` on a ledger of its own"))
 

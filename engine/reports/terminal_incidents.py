@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from engine.clock import iso
 from engine.operations.incidents.book import SCREENSHOT
 from engine.reports.incident_papers import to_do_text
-from engine.reports.numbers import usd
+from engine.reports.numbers import usd, with_unit
 from engine.reports.post_mortem_page import flat_after_text, moment, steps_table
 from engine.reports.tables import table
 from engine.reports.terminal_tables import rich_table
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from engine.operations.incidents.book import Incident, StepRecord
     from engine.operations.incidents.releases import Release, SuiteRun
-    from engine.operations.incidents.restarting import Restart
+    from engine.operations.incidents.restarting import Reading, Restart
     from engine.operations.incidents.rollback import RolledBack, Tag
-    from engine.policy.facts import Fact
 
 
 _TOLD = 3  # changed files
@@ -73,6 +72,11 @@ def steps_text(records: Sequence[StepRecord]) -> str:
         lines.append(f"{record.step} is {'done' if record.done else 'NOT done'}, {iso(record.at_ms)}")
         lines += [f"  {problem}" for problem in record.problems]
     return "\n".join(lines) or "nothing is due"
+
+
+def due_text(tried: Sequence[tuple[str, StepRecord]]) -> str:
+    """Return what came of everything that was due."""
+    return "\n".join(f"{name} {steps_text([record])}" for name, record in tried) or "nothing is due"
 
 
 def tested_text(tested: tuple[Release, SuiteRun]) -> str:
@@ -156,7 +160,8 @@ def _to_do(shown: ShownLike) -> list[str]:
     lines += [f"  do     photograph the position page; `stagegate incident tick {name} {SCREENSHOT}`"] * bool(
         incident.unticked
     )
-    lines += [f"  empty  {part}" for part in shown.missing]
+    if shown.missing:
+        lines.append(f"  empty  {', '.join(shown.missing)}")
     if incident.demands_flat and incident.restarted_ms is None:
         lines.append(f"  then   `stagegate restart {name}` says what a restart still needs")
     return [*lines, f"  then   `stagegate incident close {name}`"]
@@ -171,14 +176,15 @@ def _restart_lines(restart: Restart) -> list[str]:
         lines.append("  the two engines DISAGREE: nothing restarts until they agree")
     if failing:
         lines.append(f"  {failing} of {len(restart.conditions)} conditions do not hold")
-    request = restart.request_id or "nobody has been asked: `stagegate restart … --key KEY` asks in your name"
+    ask = f"nobody has been asked: `stagegate restart {restart.incident_id} --key KEY` asks in your name"
+    request = f"`stagegate approve {restart.request_id}`" if restart.request_id else ask
     lines += [f"  sign   {request}", f"  signed {signed}"]
     if restart.granted:
         lines.append("  granted: the desk restarts at its next decision; then `stagegate resume` lifts the halt")
     return lines
 
 
-def _fact_text(fact: Fact) -> str:
-    words = {True: "yes", False: "no", None: fact.status}
-    value = words[fact.value] if fact.value is None or isinstance(fact.value, bool) else fact.value
-    return f"{fact.name.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"
+def _fact_text(fact: Reading) -> str:
+    value = fact.value
+    shown = ("yes" if value else "no") if isinstance(value, bool) else fact.status if value is None else ""
+    return f"{fact.name.replace('_', ' ')} {shown or with_unit(value, fact.unit)}"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from rich.console import Group
 
-HARD, OFF = "HARD", "off"
+HARD = "HARD"
+_NOT_MADE = ("off", "n/a")
 
 
 def launch_text(report: Mapping[str, Any], path: str) -> Group:
@@ -50,7 +51,7 @@ def _head(report: Mapping[str, Any]) -> str:
 
 
 def _foot(report: Mapping[str, Any], path: str) -> list[str]:
-    hard = sum(check["severity"] == HARD and check["result"] != OFF for check in report["checks"])
+    hard = sum(check["severity"] == HARD and check["result"] not in _NOT_MADE for check in report["checks"])
     failed, waiting = report["failed"], report["unacknowledged"]
     checks = count(hard, "HARD check")
     parts = [f"{len(failed)} of {checks} fail" if failed else f"all {checks} hold"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cli
-from engine.clock import MINUTE_MS, SystemClock
+from engine.clock import DAY_MS, MINUTE_MS, SystemClock
 from engine.ledger import Ledger
 from engine.operations.incidents.post_mortem import split
 from tests.operations.incident_kit import (
@@ -75,8 +75,9 @@ def test_R175_R190_list_and_show_say_what_happened_and_what_to_do(
     assert "CRITICAL" in text
     code, text = said("incident", "show", "20240510-01")
     assert code == 0
-    for word in ("PAUSE: the drawdown is beyond the hard stop", "not tried yet", "to be ticked by a person",
-                 f"stagegate incident step {INC} T+5", "empty  root_cause", f"stagegate restart {INC}"):  # fmt: skip
+    told = "PAUSE: the drawdown is beyond the hard stop", "not tried yet", "to be ticked by a person"
+    to_do = f"stagegate incident step {INC} T+5", "empty  author, root_cause", f"stagegate restart {INC}"
+    for word in (*told, *to_do):
         assert word in text
     assert (here / f"reports/incidents/{INC}.md").exists()
     code, text = said("incident", "show", INC, "--json")
@@ -88,7 +89,9 @@ def test_R175_R190_list_and_show_say_what_happened_and_what_to_do(
 def test_R168_R171_R176_a_step_is_carried_out_or_says_what_is_missing(
     here: Path, said: Callable[..., tuple[int, str]]
 ) -> None:
-    rehearsal(here).ledger.close()
+    desk = rehearsal(here)
+    desk.event("incident", T0_MS - DAY_MS, "REDUCE", severity="HIGH")
+    desk.ledger.close()
     assert said("incident", "step", INC, "T+0") == (0, "T+0 is done, 2024-05-10T15:00:00Z\n")
     code, text = said("incident", "step", INC)  # all that are due
     assert code == 1
@@ -97,6 +100,10 @@ def test_R168_R171_R176_a_step_is_carried_out_or_says_what_is_missing(
     assert "T+30 is done" in text
     assert (here / "reports/incidents/20240510_1500_trading.db").exists()
     assert (here / "reports/incidents/incident_log.md").exists()
+    code, text = said("incident", "due")  # opens what nobody has opened yet
+    assert code == 1
+    assert "INC-20240509-01 T+0 is done" in text
+    assert f"{INC} T+15 is NOT done" in text
     code, text = said("incident", "step", INC, "T+9")
     assert (code, "`T+9` is no step of an incident" in text) == (2, True)
 

@@ -435,10 +435,12 @@ def test_only_closed_bars_are_bars() -> None:
     async def act(venue: BinanceVenue, there: ScriptedVenue, _clock: Clock) -> None:
         bars = await venue.closed_bars("BTCUSDT", hour - 2 * HOUR_MS)
         assert bars.open_time_ms.tolist() == [hour - 2 * HOUR_MS, hour - HOUR_MS]
-        assert int(there.seen[-1].params["endTime"]) == hour - 1
+        assert int(there.seen[-1].params["endTime"]) == hour  # the running one shows that the one before is closed
         marks = await venue.closed_bars("BTCUSDT", hour - 2 * HOUR_MS, mark=True)
         assert marks.volume.tolist() == [0.0, 0.0]
         there.script["GET /fapi/v1/klines"] = [Says([*rows, [hour, *rows[0][1:]]])]
+        assert len(await venue.closed_bars("BTCUSDT", hour - 2 * HOUR_MS)) == 2
+        there.script["GET /fapi/v1/klines"] = [Says([*rows, [hour + HOUR_MS, *rows[0][1:]]])]
         with pytest.raises(VenueUnavailable, match="cannot be read"):
             await venue.closed_bars("BTCUSDT", hour - 2 * HOUR_MS)
         assert len(await venue.closed_bars("BTCUSDT", hour)) == 0

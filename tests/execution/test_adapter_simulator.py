@@ -40,6 +40,7 @@ from engine.simulator.faults.requests import (
     DelayedVisibility,
     LostRequest,
     RateLimited,
+    Slow,
 )
 from tests.execution.simulated import SYMBOLS, at_simulator
 from tests.simulator.serving import ACCOUNT, KEY, SECRET, START_MS
@@ -365,3 +366,18 @@ def test_what_the_account_is_can_be_asked() -> None:
         assert (await scene.venue.balance()).wallet_usd == 0
 
     at_simulator(act, keys=Keys("O" * 64, "P" * 64), prepare=other_account)
+
+
+def test_a_clock_that_a_slow_answer_set_ahead_takes_no_running_bar_for_a_closed_one() -> None:
+    slowly = Slow(4.0, 0.0, spread_ratio=0.0)  # the venue reads its clock 4 s after we asked: we think it is 2 s ahead
+    faults = FaultPlan.of(slowly, match=Match(path="/fapi/v1/time"), until_ms=START_MS + 20_000)
+
+    async def act(scene: Scene) -> None:
+        assert scene.venue.asker.clock.now_ms() - scene.clock.now_ms() == 2_000
+        for ahead_ms in (1_500, 500, 0):
+            await asyncio.sleep((START_MS + HOUR_MS - ahead_ms - scene.clock.now_ms()) / SECOND_MS)
+            for mark in (False, True):
+                bars = await scene.venue.closed_bars(BTC, START_MS - HOUR_MS, mark=mark)
+                assert bars.open_time_ms.tolist() == [START_MS - HOUR_MS, *([] if ahead_ms else [START_MS])]
+
+    at_simulator(act, faults)

@@ -165,7 +165,9 @@ def test_R013_R064_real_money_begins_at_stage_1_on_an_account_that_a_person_has_
         async with scene.post() as post:
             return _standing(post)
 
-    # a launched rollout goes on after a crash without another launch; as paper it is not to be had
+    # under way it goes on after a crash without another launch, blocked promotion or not; as paper it is not to be had
+    with Ledger.open(tmp_path / "trading.db") as ledger:
+        allowed(ledger, hours(4), "BLOCK_LAUNCH")
     exchange.advance(hours(5))
     assert at_venue(tmp_path, again, exchange=exchange, mode=Mode.REAL, start_ms=hours(5)) == (1, 5_000.0)
     with pytest.raises(UsageError, match="it is the ledger of a live rollout"):

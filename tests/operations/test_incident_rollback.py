@@ -54,8 +54,9 @@ def commit(tree: Path, tag: str, *, suite: str = GREEN, config: str = CONFIG, pi
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with a good release, v1, and the bad one that is deployed, v2."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # its suite needs none, and begins sooner
     folder = tmp_path / "deployed"
     folder.mkdir()
     git(folder, "init", "--quiet")

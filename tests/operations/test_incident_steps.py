@@ -194,7 +194,8 @@ def test_R171_R172_R173_R174_R175_the_evidence_is_whole_and_the_team_is_told(tmp
         for word in ("flat 0.0 s after", "balance 10,000", "screenshot, to be ticked", str(copy), "incident close"):
             assert word in text
         (log,) = texts(tmp_path / "reports/incidents/incident_log.md")
-        assert f"| {HALT}.md | CRITICAL | PAUSE: PAUSE |" in log
+        row = f"| {HALT}.md | CRITICAL | PAUSE: test | 2022-11-09 13:00:00 UTC | 0.0 s | open |  | screenshot |"
+        assert row in log
 
     dealing(tmp_path / "desk", act)
 

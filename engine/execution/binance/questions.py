@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.clock import HOUR_MS, MINUTE_MS
+from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.errors import Problem
 from engine.execution.binance import history, payloads
 from engine.execution.venue import VenueUnavailable
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 INTERVAL = "1h"
 BARS_WINDOW_MS = (history.PAGE - 1) * HOUR_MS
+CLOCK_DOUBT_MS = 4 * SECOND_MS  # a clock set by one slow answer is wrong by half the time it took
 AHEAD_MS = MINUTE_MS  # histories are asked for until a little later than now: the venue's clock may be ahead of ours
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class Questions:
         return await self.asker.ask("the venue's filters", self.asker.client.futures_exchange_info, read)
 
     async def closed_bars(self, symbol: str, from_ms: int, *, mark: bool = False) -> Bars:
-        """Ask for bars; what is closed is judged by the venue's clock."""
+        """Ask for bars; the last one is closed once the next has opened, or beyond what our clock may be ahead."""
         client = self.asker.client
         method = client.futures_mark_price_klines if mark else client.futures_klines
         now_ms = self.asker.clock.now_ms()
@@ -81,8 +82,12 @@ class Questions:
             return await self.asker.ask(what, method, payloads.rows_of, symbol=symbol, interval=INTERVAL, **span)
 
         async def walk() -> Bars:
-            rows = await history.walk_times(page, _open_ms, _open_ms, from_ms, end_ms - 1, window_ms=BARS_WINDOW_MS)
-            return bars_of("mark" if mark else "last", symbol, rows, from_ms, end_ms)
+            until_ms = end_ms if from_ms < end_ms else from_ms - 1
+            rows = await history.walk_times(page, _open_ms, _open_ms, from_ms, until_ms, window_ms=BARS_WINDOW_MS)
+            surely = now_ms - end_ms >= CLOCK_DOUBT_MS or any(_open_ms(row) == end_ms for row in rows)
+            until_ms = end_ms if surely else end_ms - HOUR_MS
+            closed = [row for row in rows if not until_ms <= _open_ms(row) <= end_ms]
+            return bars_of("mark" if mark else "last", symbol, closed, from_ms, max(until_ms, from_ms))
 
         return await _readable(what, walk())
 

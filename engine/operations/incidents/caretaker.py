@@ -45,6 +45,7 @@ class Caretaker:
 
         Raises:
             LedgerError: the ledger cannot be read or written.
+            StagegateError: the log of incidents cannot be written; what is left is tried with the next call.
         """
         ledger = self._means.ledger
         open_demanded(ledger, self._means.papers, now_ms)
@@ -64,12 +65,16 @@ class Caretaker:
         Raises:
             UsageError: no such incident, one that is closed, or no such step.
             LedgerError: the ledger cannot be read or written.
+            StagegateError: the step is recorded, and the log of incidents cannot be written.
         """
         incident = _open(self._means.ledger, incident_id)
         if (done := incident.done(step)) is not None:
             return done
         record = await carried_out(step, incident, self._means)
-        return _record(self._means.ledger, incident.incident_id, record)
+        recorded = _record(self._means.ledger, incident.incident_id, record)
+        if recorded.done:
+            self._means.papers.log(self._means.ledger)
+        return recorded
 
 
 def tick(ledger: Ledger, incident_id: str, what: str, by: str, now_ms: int, file: Path | None = None) -> Incident:

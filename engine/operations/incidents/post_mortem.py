@@ -136,16 +136,16 @@ def missing(human: HumanPart) -> tuple[tuple[str, str], ...]:
     """Return each part that is still empty, and what to write there."""
     wanted = {
         "author": (human.author, "your name"),
-        "root_cause": (human.root_cause, "what broke, and why (R196)"),
+        "root_cause": (human.root_cause, "what broke, and why"),
         "cause": (human.cause, f"one of {', '.join(CAUSES)}"),
-        "root_cause_identified": (human.root_cause_identified_ms, "when, as 2022-11-09T15:10Z (R195)"),
-        "resolution_deployed": (human.resolution_deployed_ms, "when, as 2022-11-09T18:00Z (R195)"),
-        "went_well": (human.went_well, "at least one thing (R197)"),
-        "went_wrong": (human.went_wrong, "at least one thing (R198)"),
-        "actions": (human.actions, "at least one, with item, owner, due and status (R199)"),
+        "root_cause_identified": (human.root_cause_identified_ms, "when, as 2022-11-09T15:10Z"),
+        "resolution_deployed": (human.resolution_deployed_ms, "when, as 2022-11-09T18:00Z"),
+        "went_well": (human.went_well, "at least one thing"),
+        "went_wrong": (human.went_wrong, "at least one thing"),
+        "actions": (human.actions, "at least one, with item, owner, due and status"),
     }
     if human.cause in {BUG, UNCLEAR}:
-        wanted["release"] = (human.release, "the tag or commit that mends it (R178)")
+        wanted["release"] = (human.release, "the tag or commit that mends it")
     return tuple((name, help_) for name, (value, help_) in wanted.items() if _is_empty(value))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.bounds import RESTART
 from engine.clock import DAY_MS, day_start
+from engine.facts import SHARPE_DAYS
 from engine.metrics import daily_closes, rolling_sharpe
 from engine.operations.approvals import tallies
 from engine.operations.incidents.demands import RISK
@@ -31,9 +32,8 @@ LAUNCH, REOPEN = "launch", "reopen"
 """The launch guard's policy; the action by which the committee reopens (A68)."""
 
 SHADOW = "shadow"
-SHARPE_DAYS = 20
 YEAR_DAYS = 365
-"""The definitions of the facts sharpe_positive_days and restarts_12m."""
+"""The definition of the fact restarts_12m."""
 
 _PERCENT = 100.0
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.bounds import RESTART, Posture
 from engine.clock import MINUTE_MS, iso
@@ -27,10 +27,20 @@ if TYPE_CHECKING:
     from engine.operations.incidents.book import Incident
     from engine.policy.bundle import Bundle
     from engine.policy.decide import Engine
-    from engine.policy.facts import Fact
+    from engine.policy.facts import Value
     from engine.verdict import Verdict
 
 POLICY = "restart"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A fact as a condition read it; where it has no value, the status says why."""
+
+    name: str
+    value: Value
+    status: str
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Condition:
 
     rule: str
     holds: bool
-    facts: tuple[Fact, ...]
+    facts: tuple[Reading, ...]
     because: str
     cure: str
 
@@ -77,17 +87,6 @@ class Restart:
     request_id: str
     signers: tuple[str, ...]
     granted: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        conditions = [
-            {
-                **vars(each),
-                "facts": {fact.name: fact.value if fact.value is not None else fact.status for fact in each.facts},
-            }
-            for each in self.conditions
-        ]
-        return {**vars(self), "conditions": conditions}
 
 
 @dataclass(frozen=True)
@@ -169,12 +168,13 @@ def decide(
 
 
 def _conditions(verdict: Verdict) -> tuple[Condition, ...]:
-    fired = set(verdict.decision.fired)
+    specs, fired = verdict.policy.vocabulary.facts, set(verdict.decision.fired)
     found = []
     for instance in verdict.policy.instances:
-        facts = tuple(verdict.facts[name] for name in facts_of(instance.when) if name in verdict.facts)
+        facts = [verdict.facts[name] for name in facts_of(instance.when) if name in verdict.facts]
+        readings = tuple(Reading(fact.name, fact.value, fact.status, specs[fact.name].unit) for fact in facts)
         rule = instance.rule
-        found.append(Condition(instance.id, instance.id not in fired, facts, rule.because or "", rule.cure or ""))
+        found.append(Condition(instance.id, instance.id not in fired, readings, rule.because, rule.cure))
     return tuple(found)
 
 

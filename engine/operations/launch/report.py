@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from engine.verdict import Verdict
 
 UNCHECKED = "could not be checked"
-OKAY, FAIL, WARN, SEEN, OFF = "ok", "FAIL", "warn", "seen", "off"
-"""A check holds; fails; warns; warns, and a person has acknowledged it; is switched off in the policy."""
+OKAY, FAIL, WARN, SEEN, OFF, NOTHING = "ok", "FAIL", "warn", "seen", "off", "n/a"
+"""A check holds; fails; warns; warns, and a person has acknowledged it; is switched off in the policy; had nothing to
+look at, and the policy lets that pass."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Check:
     Attributes:
         name: of the rule.
         severity: HARD or SOFT.
-        result: ok, FAIL, warn, seen or off.
+        result: ok, FAIL, warn, seen, off or n/a.
         said: what was seen, in words.
         because: why it fails; empty where it holds.
         cure: what a person does about it; empty where it holds.
@@ -141,12 +142,11 @@ def warnings_of(verdict: Verdict) -> dict[str, dict[str, Any]]:
 def _check(one: Instance, verdict: Verdict, findings: Mapping[str, Finding], *, fired: bool, seen: bool) -> Check:
     rule, severity = one.rule, one.rule.severity or HARD
     told = dict.fromkeys(findings[name].said for name in facts_of(one.when) if name in findings)
-    result = OFF if not rule.enabled else OKAY
+    unseen = all(verdict.facts[name].status != OK for name in facts_of(one.when))
+    result = OFF if not rule.enabled else NOTHING if unseen else OKAY
     if fired:
         result = FAIL if severity == HARD else SEEN if seen else WARN
-    because, cure = (rule.because, rule.cure) if fired else ("", "")
-    if fired and all(verdict.facts[name].status != OK for name in facts_of(one.when)):
-        because = UNCHECKED
+    because, cure = (UNCHECKED if unseen else rule.because, rule.cure) if fired else ("", "")
     return Check(one.id, severity, result, "; ".join(filter(None, told)), because, cure, _facts(one, verdict))
 
 

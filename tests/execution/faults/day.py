@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from tests.execution.faults.evidence import BAR, FOR_EVER_MS, OURS, ZERO, Evidence, Violation, decimal
 from tests.execution.faults.hot import BTC, START_MS, SYMBOLS
-from tests.execution.faults.invariants import ALWAYS, AT_REST, halts_end_flat
+from tests.execution.faults.invariants import ALWAYS, AT_REST, funding_once, halts_end_flat, no_bar_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.execution.faults.world import Ended
 
 CENT = Decimal("0.01")
 MAX_DRAWDOWN = Decimal("0.12")  # the SOP's hard stop
@@ -27,10 +25,9 @@ QUIET_MS = 10 * MINUTE_MS
 SIZE_TOLERANCE = Decimal("1.02")  # the open moves away from the close that an order was sized with
 
 
-def violations(ended: Ended) -> list[Violation]:
+def violations(evidence: Evidence) -> list[Violation]:
     """Everything that must never be and was found in a run."""
-    evidence = Evidence(ended)
-    checks = (*ALWAYS, *AT_REST, halts_end_flat, *OF_A_DAY)
+    checks = (*ALWAYS, *AT_REST, no_bar_twice, funding_once, halts_end_flat, *OF_A_DAY)
     return [found for check in checks for found in check(evidence)]
 
 

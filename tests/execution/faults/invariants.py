@@ -232,4 +232,4 @@ def funding_once(evidence: Evidence) -> Iterator[Violation]:
 
 
 ALWAYS = (each_order_once, refusals_proved, flattens_hold, risk_only_when_allowed, fills_true)
-AT_REST = (no_bar_twice, ends_known, positions_agree, fills_all, funding_once)
+AT_REST = (ends_known, positions_agree, fills_all)

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,14 +21,17 @@ from engine.live.connection import Announcement, Connection, Mode
 from engine.market.store import writing
 from engine.market.synthetic import synthetic_market
 from engine.operations.approvals import approve
+from engine.operations.launch import account, dry_run, key
+from engine.operations.launch.account import Capital
 from engine.operations.launch.case import LaunchRequest, World, open_case
-from engine.operations.launch.guard import guarded
+from engine.operations.launch.guard import decide, guarded
 from engine.operations.launch.machine import Machine, Said
+from engine.operations.launch.probe import find_out
 from engine.operations.launch.release import read_rules
 from engine.operations.launch.signed import ask_for, papers
 from engine.operations.launch.timesync import CHRONYC, TIMEDATECTL
 from engine.simulator.exchange import Exchange
-from engine.simulator.faults import NONE
+from engine.simulator.faults import NONE, FaultPlan
 from engine.simulator.recorded import RecordedPrices
 from engine.simulator.server import SimulatorServer
 from engine.simulator.specs import usual_spec
@@ -42,10 +46,12 @@ if TYPE_CHECKING:
     from engine.execution.binance.adapter import BinanceVenue
     from engine.market.series import Market
     from engine.operations.launch.case import Case
+    from engine.operations.launch.dry_run import DryRun
+    from engine.operations.launch.probe import Findings
     from engine.operations.launch.release import Rules
     from engine.operations.launch.report import Filed
     from engine.policy.decide import Engine
-    from engine.simulator.faults import FaultPlan
+    from engine.verdict import Verdict
 
 T = TypeVar("T")
 
@@ -277,11 +283,14 @@ def asked(made: Exchange, faults: FaultPlan | None = None, keys: Keys | None = N
 
 
 def only(findings: Findings, *names: str) -> Findings:
+    """Return some of what was found."""
     return {name: findings[name] for name in names}
 
 
 @cache
 def real_dry_run() -> DryRun:
+    """Return the dry run on the simulated venue's bars."""
+
     async def act(venue: BinanceVenue, clock: Clock, _exchange: Exchange) -> DryRun:
         return await dry_run.dry_run(venue, frozen(), {}, clock)
 

@@ -4,96 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import io
-import json
-import logging
-import shutil
-import threading
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.alerts.outbox import send_by_apprise
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.config import load_config
 from engine.errors import Problem, UsageError
 from engine.execution.binance.client import Keys
-from engine.execution.journal import Journal
-from engine.execution.reconcile import Kind
 from engine.execution.venue import SymbolSettings
-from engine.inquiry import replay
 from engine.ledger import Ledger
-from engine.ledger.rows import FactsSnapshot
-from engine.live.opening import Release, launch
-from engine.live.runner_launch import check_real
 from engine.live.runner_lock import InstanceLock
-from engine.market.series import Market
-from engine.operations.approvals import approve
-from engine.operations.launch import account, data, dry_run, environment, key, signed, timesync, variables
-from engine.operations.launch.account import Capital, unknown_to_us
-from engine.operations.launch.alerts import delivered
+from engine.operations.launch import account, data, dry_run, environment, signed, timesync, variables
 from engine.operations.launch.configuration import frozen_values, hash_matches
-from engine.operations.launch.dry_run import DryRun
-from engine.operations.launch.guard import decide
-from engine.operations.launch.look import look
 from engine.operations.launch.machine import Machine, Said
 from engine.operations.launch.probe import Findings, find_out, no, unknown
 from engine.operations.launch.release import read_rules
-from engine.operations.launch.word import acknowledge, acknowledged, last_word
-from engine.policy.bundle import load_bundle
-from engine.policy.decide import decide as decided_by
-from engine.policy.facts import Fact
-from engine.policy.fault import EngineFault
-from engine.policy.worker import Worker
-from engine.posted import facts_document, facts_from
-from engine.reports.terminal_launch import launch_text
+from engine.operations.launch.report import checks_of
 from engine.simulator.accounts import Permissions
 from engine.simulator.faults import FaultPlan
-from engine.simulator.faults.conditions import ClockSkew, Outage
-from tests.execution.dealing import BTC, ETH, at_hours, dealing, parent, stop_by_hand, trade
-from tests.execution.simulated import SYMBOLS as TRADED
+from engine.simulator.faults.conditions import ClockSkew
 from tests.operations.launch.launching import (
     ACCOUNT,
-    CHAT,
+    CAPITAL,
     CONFIG,
-    ENVIRON,
-    EVERYBODY,
     KEY,
     NOW_MS,
     RULES,
     SECRET,
     SYMBOLS,
-    TOKEN,
-    Messenger,
     Stage,
-    at_venue,
+    asked,
     exchange,
     fill_store,
     frozen,
-    make_keys,
     market,
+    only,
+    real_dry_run,
     rules_of,
     saying,
     sign_papers,
+    verdict_on,
 )
 
-from tests.operations.launch.launching import CAPITAL, Allowed, asked, only, real_dry_run, verdict_on
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from engine.clock import Clock
-    from engine.execution.binance.adapter import BinanceVenue
-    from engine.operations.launch.report import Filed
-    from engine.policy.decide import Decision
-    from engine.policy.model import Snapshot
-    from engine.simulator.exchange import Exchange
-    from engine.verdict import Verdict
-    from tests.execution.dealing import Dealing
+    from collections.abc import Callable
 
 
 _BAD: dict[str, tuple[str, Callable[[Stage], Findings]]] = {}
@@ -355,6 +310,13 @@ def test_R041_R045_a_gap_at_the_edge(hours: int, outcome: str, stage: Stage, goo
     verdict = verdict_on(stage, {**good, **_gap(stage, hours)})
     assert verdict.outcome == outcome
     assert ("data_gap_small" in verdict.decision.fired) == (hours > 1)
+
+
+def test_R020_a_machine_without_chrony_has_no_offset_to_check(stage: Stage, good: Findings) -> None:
+    findings = {**good, "clock_offset": unknown("chronyc: not installed")}
+    checks = {check.name: check for check in checks_of(verdict_on(stage, findings), findings, {})}
+    assert (checks["clock_offset"].result, checks["clock_offset"].said) == ("n/a", "chronyc: not installed")
+    assert (checks["clock_synced"].result, checks["clock_synced"].because) == ("ok", "")
 
 
 def test_R013_R014_margin_types_and_leverages_of_all_symbols() -> None:

@@ -1,0 +1,74 @@
+"""Releases as people work on them: the suite on what is deployed, and the way back to a whole tag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.clock import SystemClock
+from engine.ledger import Ledger
+from engine.live.incident_desk import clock_of
+from engine.operations.incidents.releases import Release, SuiteRun, record_tested, release_of, run_suite
+from engine.operations.incidents.rollback import RolledBack, Tag, restore_config, roll_back, tags
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ReleaseDesk:
+    """Where releases are worked on.
+
+    Attributes:
+        ledger: where it is recorded.
+        rules: the bundle, which pins the frozen configuration.
+        tree: the checkout that is deployed.
+    """
+
+    ledger: Path
+    rules: Path
+    tree: Path
+
+    def test_fix(self, by: str) -> tuple[Release, SuiteRun]:
+        """Run the whole suite on what is deployed, and record what it said (R178, A104).
+
+        Raises:
+            UsageError: no git checkout, or the configuration cannot be read.
+            LedgerError: the ledger cannot be written.
+        """
+        release = release_of(self.tree, self.rules)
+        run = run_suite(self.tree)
+        with Ledger.open(self.ledger) as ledger:
+            record_tested(ledger, release, run, by, clock_of(ledger).now_ms())
+        return release, run
+
+    def tags(self) -> tuple[Tag, ...]:
+        """Return the releases that one can go back to.
+
+        Raises:
+            UsageError: no git checkout.
+            LedgerError: the ledger cannot be read.
+        """
+        if not self.ledger.exists():
+            return tags(self.tree, None)
+        with Ledger.open(self.ledger, read_only=True) as ledger:
+            return tags(self.tree, ledger)
+
+    def roll_back(self, tag: str, by: str, *, suite: bool) -> RolledBack:
+        """Check a whole tag out, and record it with its tests.
+
+        Raises:
+            UsageError: the tree is not clean, or there is no such tag; nothing was changed.
+            LedgerError: the ledger cannot be written.
+        """
+        with Ledger.open(self.ledger) as ledger:
+            now_ms = clock_of(ledger).now_ms()
+            return roll_back(self.tree, self.rules, tag, ledger, by, now_ms, suite=suite)
+
+    def restore_config(self) -> tuple[Path, Path | None]:
+        """Put the frozen configuration back as committed; return it, and where an altered one was kept.
+
+        Raises:
+            UsageError: it cannot be restored.
+        """
+        return restore_config(self.tree, self.rules, self.ledger.parent, SystemClock().now_ms())
