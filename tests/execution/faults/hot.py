@@ -33,8 +33,8 @@ PULL = 0.97  # a price that comes back crosses its own averages all day long
 CRASH = 0.22
 
 _BTC: dict[str, Any] = {
-    "channel_period": 24, "channel_multiplier": 0.7, "expansion_ratio": 0.8, "stop_loss_atr": 1.0, "cooldown_bars": 1,
-    "min_hold_bars": 3, "max_holding_bars": 12, "fake_breakout_bars": 1,
+    "channel_period": 12, "channel_multiplier": 0.4, "expansion_ratio": 0.5, "stop_loss_atr": 0.8, "cooldown_bars": 1,
+    "min_hold_bars": 2, "max_holding_bars": 8, "fake_breakout_bars": 1,
 }  # fmt: skip
 _TREND: dict[str, Any] = {"vol_target": 2.0, "ema_fast": 2, "ema_slow": 5}
 
