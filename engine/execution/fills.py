@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 QUOTE = "USDT"
 OVERLAP_MS = MINUTE_MS
+VISIBLE_BY_MS = MINUTE_MS
+"""A venue may deny an order for seconds while it exists; what it denies for longer is not ours."""
+
 OPEN_BOOKS_MS = 30 * DAY_MS
 """How long an order whose fills are not all booked keeps its history being read again."""
 
@@ -74,6 +77,7 @@ class FillBook:
             return []
         if any(self._parent(trade) is None for trade in new):
             await self._ask_for_numbers(symbol)
+            await self._ask_for_names(new)
         assets = {_fill_id(trade): trade.fee_asset for trade in new}
         fills = [await self._fill(trade) for trade in new]
         with self._journal.together():
@@ -111,6 +115,24 @@ class FillBook:
             found = await (self._venue.stop(name) if intent.algo else self._venue.order(symbol, name))
             if found is not None:
                 self._journal.note(name, found, self._clock.now_ms())
+
+    async def _ask_for_names(self, trades: Iterable[Trade]) -> None:
+        """Ask whose order each trade is of that the ledger does not know: a flatten's record comes beside it, or never.
+
+        Raises:
+            VenueError: the venue does not tell, or denies an order so young that this proves nothing.
+        """
+        for trade in trades:
+            key = trade.symbol, trade.order_id
+            if trade.client_id or key in self._names or self._parent(trade) is not None:
+                continue
+            name = await self._venue.client_id_of(*key)
+            if name is not None:
+                self._names[key] = name
+            elif self._clock.now_ms() - trade.at_ms < VISIBLE_BY_MS:
+                problem = "the venue tells of a trade, but not yet of its order"
+                where = f"order {trade.order_id} of `{trade.symbol}`"
+                raise UnavailableError(Problem("unavailable", where, problem, "the fill is booked with the next look"))
 
     async def _fill(self, trade: Trade) -> Fill:
         parent = self._parent(trade)

@@ -180,6 +180,14 @@ class Venue(Protocol):
         """
         ...
 
+    async def client_id_of(self, symbol: str, venue_id: str) -> str | None:
+        """Return the client id of the order with this number; None where the venue does not know it (yet).
+
+        Raises:
+            VenueUnavailable: it cannot be told.
+        """
+        ...
+
     async def stop(self, client_id: str) -> StopState | None:
         """Return a stop; the same rules as `order`."""
         ...

@@ -101,7 +101,7 @@ def paper_account(
         DataError: what it lives on is not known any more.
         UnavailableError: the exchange does not start.
     """
-    path = ledger.with_name(f"{ledger.name}.exchange.start.json")
+    path = started_beside(ledger)
     before = _read(path)
     if before is not None and asked is not None and asked != before:
         problem = f"its paper account lives on prices {before}; asked for were {asked}"
@@ -111,24 +111,24 @@ def paper_account(
     found = _answering(ledger)
     if found is not None:
         return found
-    if before is None:
-        problem = replace_json(path, asdict(prices))
-        if problem:
-            raise UsageError(Problem("exchange", str(path), problem, "name a folder you may write to"))
-    try:
-        return _start(ledger, prices, balance_usd, tell)
-    except UnavailableError:
-        if before is None:
-            path.unlink(missing_ok=True)
-        raise
+    found, pid = _start(ledger, prices, balance_usd, tell)
+    problem = replace_json(path, {"prices": asdict(prices), "pid": pid})
+    if problem:
+        raise UsageError(Problem("exchange", str(path), problem, "name a folder you may write to"))
+    return found
+
+
+def started_beside(ledger: Path) -> Path:
+    """Return the file that says on which prices a ledger's paper account lives, and which process was its exchange."""
+    return ledger.with_name(f"{ledger.name}.exchange.start.json")
 
 
 def _read(path: Path) -> PaperPrices | None:
     try:
-        return PaperPrices(**json.loads(path.read_text(encoding="utf-8")))
+        return PaperPrices(**json.loads(path.read_text(encoding="utf-8"))["prices"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError):
         problem, help_ = "it does not say any more which prices the paper account lives on", "name another --ledger"
         raise DataError(Problem("exchange", str(path), problem, help_)) from None
 
@@ -151,7 +151,9 @@ def _answering(ledger: Path) -> Connection | None:
     return found
 
 
-def _start(ledger: Path, prices: PaperPrices, balance_usd: float, tell: Callable[[str], None]) -> Connection:
+def _start(
+    ledger: Path, prices: PaperPrices, balance_usd: float, tell: Callable[[str], None]
+) -> tuple[Connection, int]:
     """Start the exchange where it was before, so that whoever knows its address finds it again; else anywhere."""
     options = ["--state", f"{ledger}.exchange.state.json", "--announce", str(ledger), "--balance", f"{balance_usd:.2f}"]
     log = ledger.with_name(f"{ledger.name}.exchange.log")
@@ -167,7 +169,7 @@ def _start(ledger: Path, prices: PaperPrices, balance_usd: float, tell: Callable
         f"paper account: simulated exchange at {found.announcement.rest_url}, prices {prices}, process {pid}: "
         f"it lives on when the runner ends, `kill {pid}` ends it"
     )
-    return found
+    return found, pid
 
 
 def _started(options: list[str], ledger: Path, log: Path) -> int | None:

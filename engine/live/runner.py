@@ -130,6 +130,9 @@ class Runner:
         self._beat()
         for result in ended:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                self._voice.show(
+                    "stopped: stops stay with the venue, nothing more is sent; `stagegate flatten` closes all"
+                )
                 raise result
         self._note(ENDED)
 

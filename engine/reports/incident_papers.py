@@ -14,7 +14,7 @@ from engine.reports.archive import ReportError, archive, write_report
 from engine.reports.conditions import sentence
 from engine.reports.daily import write_daily_report
 from engine.reports.page import render
-from engine.reports.post_mortem_page import ended_ms, flat_after_text, moment, post_mortem_page
+from engine.reports.post_mortem_page import flat_after_text, moment, post_mortem_page
 from engine.reports.tables import table
 from engine.reports.verdicts import parse_verdict
 
@@ -114,7 +114,7 @@ def log_table(every: Sequence[Incident]) -> Table:
             moment(incident.opened_ms),
             flat_after_text(incident),
             incident.state,
-            "" if ended_ms(incident) is None else moment(ended_ms(incident)),
+            "" if incident.ended_ms is None else moment(incident.ended_ms),
             to_do_text(incident),
         )
         for incident in reversed(every)

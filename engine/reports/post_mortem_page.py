@@ -99,12 +99,6 @@ def moment(at_ms: int | None) -> str:
     return UNKNOWN if at_ms is None else f"{iso(at_ms)[:19].replace('T', ' ')} UTC"
 
 
-def ended_ms(incident: Incident) -> int | None:
-    """Return when an incident was over: restarted, else closed; None: it is not."""
-    closed_ms = None if incident.closed is None else incident.closed.at_ms
-    return incident.restarted_ms if incident.restarted_ms is not None else closed_ms
-
-
 def flat_after_text(incident: Incident) -> str:
     """Return how long after the breach the book was flat; nothing where it need not be.
 
@@ -151,14 +145,14 @@ def _found(incident: Incident, step: str, found: Mapping[str, Any]) -> str:
 
 def _summary(incident: Incident, cost: Impact) -> Iterator[tuple[str, str]]:
     yield "Trigger", f"{incident.trigger}: {incident.why}"
-    end_ms = ended_ms(incident)
+    end_ms = incident.ended_ms
     if end_ms is None:
         yield "Duration", f"{moment(incident.opened_ms)} → not over"
     else:
         yield "Duration", f"{moment(incident.opened_ms)} → {moment(end_ms)} ({age(end_ms - incident.opened_ms)})"
-    until = "until flat" if incident.demands_flat else "since"
-    at_risk = f"{usd(cost.gross_usd, 0)} held of a {usd(cost.cap_usd, 0)} cap"
-    yield "Impact", f"P&L {usd(cost.pnl_usd, signed=True)} from the first anomaly {until}; {at_risk}"
+    at_risk = f"{usd(cost.gross_usd, 0)} held just before, of a {usd(cost.cap_usd, 0)} cap"
+    span = f"from the first anomaly until {cost.until}"
+    yield "Impact", f"P&L {usd(cost.pnl_usd, signed=True)} {span}; {at_risk}"
     yield "Severity", incident.severity
 
 
@@ -223,7 +217,8 @@ def _evidence(incident: Incident) -> Iterator[tuple[str, str]]:
     found = kept.found if kept else {}
     if "copy" in found:
         copy = found["copy"]
-        yield "database", f"{copy['path']}, {copy['events']} events, audit trail {copy['audit_sha256'][:12]}…"
+        trail = f"audit trail {copy['audit_sha256'][:12]}… {copy['audit']}"
+        yield "database", f"{copy['path']}, {copy['events']} events, {trail}"
     if "snapshot" in found:
         yield "venue", found["snapshot"]
     for path in found.get("report", ()):

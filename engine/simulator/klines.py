@@ -49,20 +49,22 @@ def _klines(house: House, prices: PriceSource, params: Params, *, mark: bool) ->
     start = 0
     if params.sent("startTime"):
         start = int(np.searchsorted(bars.open_time_ms, params.number("startTime", 0)))
-        rows = [_row(bars, symbol, at, mark=mark) for at in range(start, min(stop, start + limit))]
+        rows = _rows(bars.part(start, max(start, min(stop, start + limit))), symbol, mark=mark)
     else:
-        rows = [_row(bars, symbol, at, mark=mark) for at in range(max(start, stop - limit), stop)]
+        rows = _rows(bars.part(max(start, stop - limit), stop), symbol, mark=mark)
     if running and params.number("startTime", 0) <= running[0] <= end_ms and (not rows or rows[-1][0] < running[0]):
         rows = [*rows, running]
     return rows[:limit] if params.sent("startTime") else rows[-limit:]
 
 
-def _row(bars: Bars, symbol: SymbolSpec, at: int, *, mark: bool) -> list[Any]:
-    """Return one closed bar as the venue writes it; every number reads back as the very float it came from."""
+def _rows(bars: Bars, symbol: SymbolSpec, *, mark: bool) -> list[list[Any]]:
+    """Return closed bars as the venue writes them; every number reads back as the very float it came from."""
     price = price_writer(symbol, mark=mark)
-    columns = (bars.open, bars.high, bars.low, bars.close)
-    volume = 0.0 if mark else float(bars.volume[at])
-    return _kline(int(bars.open_time_ms[at]), [price(float(one[at])) for one in columns], volume, symbol)
+    columns = (bars.open_time_ms, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        _kline(at_ms, [price(one) for one in four], 0.0 if mark else volume, symbol) for at_ms, *four, volume in rows
+    ]
 
 
 def _kline(open_ms: int, prices: list[str], volume: float, symbol: SymbolSpec) -> list[Any]:

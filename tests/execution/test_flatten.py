@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,12 @@ from engine.clock import MINUTE_MS, SECOND_MS
 from engine.errors import LedgerError, Problem
 from engine.execution import siderecord
 from engine.execution.course import ParentStatus
-from engine.execution.flattened import ARRIVAL_MS, FLAT, LATCHED, SEALED, STEPS, VERIFIED
+from engine.execution.flatten import flatten
+from engine.execution.flattened import ARRIVAL_MS, FLAT, LATCHED, SEALED, STEPS, VERIFIED, Terms
 from engine.execution.ids import Purpose, purpose_of
 from engine.execution.permit import Permit
+from engine.execution.siderecord import NoRecord
+from engine.execution.venue import VenueUnavailable
 from engine.ledger import Ledger
 from engine.simulator.faults import FaultPlan, Match
 from engine.simulator.faults.conditions import ClockSkew, Outage, PartialFills
@@ -241,6 +244,27 @@ def test_the_ledger_holds_what_it_did_and_the_fills_find_their_parents(tmp_path:
         assert not deal.ledger.open_intents("risk")
 
     dealing(tmp_path, act, prepare=everything_stands)
+
+
+@pytest.mark.parametrize("faults", [FaultPlan(), FaultPlan.of(DelayedVisibility(5.0))], ids=["told", "hidden at first"])
+def test_what_it_closed_is_no_strangers_trade_though_nothing_of_it_was_recorded(
+    faults: FaultPlan, tmp_path: Path
+) -> None:
+    async def act(deal: Dealing) -> None:
+        await deal.execute(parent(qty="0.2"))
+        await asyncio.sleep(10)
+        terms = Terms(symbols=SYMBOLS, reason="killed before it could record anything")
+        report = await flatten(deal.scene.venue, deal.permit, deal.scene.clock, NoRecord(), terms)
+        assert report.flat
+        while not (booked := [fill for fill in deal.ledger.fills("risk") if fill.reason == "flatten"]):
+            with suppress(VenueUnavailable):  # hidden: better not booked yet than as a stranger's
+                await deal.fills.take(SYMBOLS)
+            await asyncio.sleep(1)
+        assert [fill.parent_id for fill in booked] == [report.closes[0].client_id.rpartition("-")[0]]
+        check_books(deal)
+        assert not deal.ledger.events("difference")
+
+    dealing(tmp_path, act, faults)
 
 
 def test_positions_and_orders_that_the_configuration_does_not_name_go_as_well(tmp_path: Path) -> None:

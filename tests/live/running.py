@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.execution.binance.streams import Patience
+    from engine.governor import Approvals
     from engine.market.series import Market
     from engine.policy.bundle import Bundle
     from engine.simulator.faults import FaultPlan
@@ -112,9 +113,9 @@ class Scene:
         return Place(connection, self.release, self.folder / "reports", self.patience)
 
     @asynccontextmanager
-    async def post(self) -> AsyncIterator[Post]:
+    async def post(self, approvals: Callable[[Ledger], Approvals] = lambda _: ApproveNone()) -> AsyncIterator[Post]:
         with Ledger.open(self.path, create=True) as ledger:
-            async with opened(self.place, ledger, worker(), ApproveNone(), self.clock) as post:
+            async with opened(self.place, ledger, worker(), approvals(ledger), self.clock) as post:
                 yield post
 
     def runner(self, post: Post, cadence: Cadence | None = None, *, streaming: bool = False) -> Runner:

@@ -22,6 +22,8 @@ from engine.ledger import Ledger
 from engine.live.decision_file import DecisionFiles, GuardDecision, named
 from engine.live.outages import outages_of
 from engine.live.runner import Cadence
+from engine.live.runner_requests import VALID_MS
+from engine.operations.approvals import SignedApprovals, tallies
 from engine.simulator.faults import FaultPlan
 from engine.simulator.faults.conditions import ClockSkew, Outage
 from engine.timeline import sleep_until
@@ -201,6 +203,7 @@ def test_a_full_disk_stops_the_runner_plainly_and_a_flatten_still_works(tmp_path
             with pytest.raises(LedgerError) as caught:
                 await scene.running(scene.runner(post, EVERY_FEW), hours(2.5))
             assert len(scene.book.orders) == orders  # an order that the ledger cannot hold is not sent
+            assert "stops stay with the venue" in scene.said[-1]
             assert scene.held
             assert await flattened(scene, post)
             assert scene.held == {}
@@ -235,8 +238,13 @@ def test_a_corrupt_ledger_refuses_the_start_plainly_and_a_flatten_still_works(tm
 
 
 def test_R162_the_risk_guards_word_is_acknowledged_and_carried_out_within_seconds(tmp_path: Path) -> None:
+    """And people are asked for the restart, once."""
+
+    def signed(ledger: Ledger) -> SignedApprovals:
+        return SignedApprovals(ledger, tmp_path / "allowed_signers", {}, VALID_MS)
+
     async def act(scene: Scene) -> None:
-        async with scene.post() as post:
+        async with scene.post(signed) as post:
             running = asyncio.create_task(scene.running(scene.runner(post, Cadence(look_s=1.0)), hours(0.1)))
             await sleep_until(scene.clock, hours(0.05))
             assert scene.held
@@ -260,6 +268,10 @@ def test_R162_the_risk_guards_word_is_acknowledged_and_carried_out_within_second
             assert scene.held == {}
             check_books(scene, post.ledger)
             assert any("flattened by the runner" in alert.what for alert in alerts(post.ledger))
+            for _again in range(2):
+                await scene.runner(post).once()
+            (asked,) = tallies(post.ledger, tmp_path / "allowed_signers", scene.clock.now_ms())
+            assert (asked.request.action, asked.request.approvals, asked.state) == ("restart", 2, "waiting")
 
     at_venue(tmp_path, act)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from engine.ledger import VerdictRecord
     from engine.operations.incidents.book import Incident
 
 
@@ -139,6 +141,32 @@ def test_R191_the_reason_of_a_verdict_stands_in_the_incident_with_value_and_thre
     incident = desk.found()
     assert incident.why == "the drawdown is beyond the hard stop: 12.5 % > 12 %"
     assert incident.verdict_id.startswith("V20240510-1400-action-")
+    desk.ledger.close()
+
+
+def test_two_processes_that_look_at_once_open_one_incident(tmp_path: Path) -> None:
+    desk = paused_desk(tmp_path)
+    verdict_id = desk.found().verdict_id
+    desk.event("restart", T0_MS + HOUR_MS, "2")
+    desk.event("incident", T0_MS + DAY_MS, "PAUSE", severity="CRITICAL", verdict_id=verdict_id)
+
+    def look(papers: IncidentPapers, now_ms: int) -> None:
+        with Ledger.open(desk.ledger.path) as ledger:
+            open_demanded(ledger, papers, now_ms)
+
+    other = Thread(target=look, args=(desk.papers, T0_MS + 2 * DAY_MS + 1))
+
+    class Slow(IncidentPapers):
+        """Lets another process look while an incident is being opened."""
+
+        def why(self, record: VerdictRecord) -> str:
+            other.start()
+            other.join(0.2)
+            return super().why(record)
+
+    look(Slow(desk.papers.report_dir), T0_MS + 2 * DAY_MS)
+    other.join()
+    assert [one.incident_id for one in incidents(desk.ledger)] == ["INC-20240510-01", "INC-20240511-01"]
     desk.ledger.close()
 
 

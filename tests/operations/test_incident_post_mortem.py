@@ -19,7 +19,7 @@ from engine.operations.incidents.closing import close
 from engine.operations.incidents.impact import impact
 from engine.operations.incidents.post_mortem import HumanPart, missing, read
 from engine.verdict import canonical
-from tests.operations.incident_kit import FRONT, T0_MS, WRITTEN, Desk, marked, paused_desk, suite_ran
+from tests.operations.incident_kit import FRONT, T0_MS, WRITTEN, Desk, flow, marked, paused_desk, suite_ran
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,12 @@ FOUND = {
     },
     "T+5": {"account": {**ACCOUNT, "wallet_usd": "15437.5", "margin_usd": "15437.5", "available_usd": "15437.5"}},
     "T+15": {
-        "copy": {"path": "reports/incidents/20240510_1415_trading.db", "events": 9, "audit_sha256": "ab12" * 16},
+        "copy": {
+            "path": "reports/incidents/20240510_1415_trading.db",
+            "events": 9,
+            "audit_sha256": "ab12" * 16,
+            "audit": "holds",
+        },
         "snapshot": "reports/incidents/20240510_1415_INC-20240510-01_venue.json",
         "report": ["reports/prod_reports/daily/2024-05-10.md"],
         "post_mortem": "reports/incidents/INC-20240510-01.md",
@@ -85,20 +90,25 @@ def test_R190_R191_R192_R193_R194_R195_R200_R201_R202_the_post_mortem_is_prefill
 
 
 def test_R193_R200_the_loss_leaves_cash_flows_out(desk: Desk) -> None:
+    flow(desk, T0_MS - HOUR_MS // 2, 1_000.0)
     found = impact(desk.ledger, desk.found(), NOW_MS)
     assert found.anomaly_ms == T0_MS - HOUR_MS  # the REDUCE of the bar before belongs to it
     assert found.before is not None
     assert found.after is not None
     before = desk.ledger.last_mark("risk", T0_MS - 2 * HOUR_MS)
-    breach = desk.ledger.last_mark("risk", T0_MS)
+    held = desk.ledger.last_mark("risk", T0_MS - 1)
+    breach, flat = desk.ledger.last_mark("risk", T0_MS), desk.ledger.last_mark("risk", T0_MS + HOUR_MS)
     assert before is not None
+    assert held is not None
     assert breach is not None
-    assert found.pnl_usd == pytest.approx(breach.equity_usd - before.equity_usd)
+    assert flat is not None
+    assert found.pnl_usd == pytest.approx(flat.equity_usd - before.equity_usd - 1_000)
+    assert found.until == "flat"
     assert found.before.balance_usd == pytest.approx(before.equity_usd + 1_000)  # the wallet began with 16,000
     peak = desk.ledger.marks("risk").nav.max()
     assert found.after.max_drawdown == pytest.approx(1 - breach.nav / peak)
     assert found.before.drawdown == pytest.approx(1 - before.nav / peak)
-    assert found.gross_usd == pytest.approx(breach.gross_usd)
+    assert found.gross_usd == pytest.approx(held.gross_usd)
     assert found.cap_usd == 15_000
 
 

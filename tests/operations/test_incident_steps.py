@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from engine.execution.binance.connection import open_venue
 from engine.ledger import Event, Ledger
 from engine.operations.incidents.book import STEP, STEPS, TICKED, Incident, incidents
 from engine.operations.incidents.caretaker import Caretaker, tick
+from engine.operations.incidents.evidence import copy_ledger
 from engine.operations.incidents.steps import Means
 from engine.policy.worker import Worker
 from engine.reports.incident_papers import IncidentPapers
@@ -201,12 +204,22 @@ def test_R171_R172_R173_R174_R175_the_evidence_is_whole_and_the_team_is_told(tmp
 
 
 def test_R171_a_second_copy_within_a_minute_has_a_name_of_its_own(tmp_path: Path) -> None:
-    from engine.operations.incidents.evidence import copy_ledger  # noqa: PLC0415 - only here
-
     with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
         halted(ledger)
         names = [Path(copy_ledger(ledger.path, tmp_path / "kept", START_MS)["path"]).name for _ in range(2)]
     assert names == ["20221109_1300_trading.db", "20221109_1300-2_trading.db"]
+
+
+def test_R171_a_ledger_that_somebody_altered_is_copied_all_the_same_and_the_copy_says_so(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
+        halted(ledger)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as file:
+        file.execute("DROP TRIGGER events_never_updated")
+        file.execute("UPDATE events SET subject = 'KEEP'")
+        file.commit()
+    found = copy_ledger(tmp_path / "ledger.db", tmp_path / "kept", START_MS)
+    assert found["audit"] == "the trigger `events_never_updated` is not as this version makes it"
+    assert Path(found["path"]).exists()
 
 
 def test_R172_only_a_named_person_ticks_the_screenshot_and_until_then_it_is_wanted(tmp_path: Path) -> None:

@@ -108,6 +108,16 @@ class BinanceVenue(Questions):
         got = await self.asker.tried(method, payloads.order_state, symbol=symbol, origClientOrderId=client_id)
         return self._found(f"order `{client_id}`", client_id, got)
 
+    async def client_id_of(self, symbol: str, venue_id: str) -> str | None:
+        """Ask for an order by its number."""
+        method = self.asker.client.futures_get_order
+        got = await self.asker.tried(method, payloads.order_state, symbol=symbol, orderId=venue_id)
+        if isinstance(got, Answer):
+            return got.value.client_id
+        if got.kind is Kind.REFUSED and got.code in ABSENT_CODES:
+            return None
+        raise error_of(f"order {venue_id} of `{symbol}`", got)
+
     async def stop(self, client_id: str) -> StopState | None:
         """Ask for a stop."""
         method = self.asker.client.futures_get_algo_order

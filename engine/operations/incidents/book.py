@@ -141,6 +141,12 @@ class Incident:
             return "closed"
         return "restarted" if self.restarted_ms is not None else "open"
 
+    @property
+    def ended_ms(self) -> int | None:
+        """When it was over: restarted, else closed; None: it is not."""
+        closed_ms = None if self.closed is None else self.closed.at_ms
+        return self.restarted_ms if self.restarted_ms is not None else closed_ms
+
     def done(self, step: str) -> StepRecord | None:
         """Return the record of a step that is done; None: it is not."""
         record = self.steps.get(step)

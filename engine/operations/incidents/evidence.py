@@ -24,7 +24,8 @@ def copy_ledger(source: Path, folder: Path, at_ms: int) -> dict[str, Any]:
         at_ms: the time, for the stamp.
 
     Returns:
-        The copy's path, its number of events and verdicts, and the last link of its audit trail.
+        The copy's path, its number of events and verdicts, the last link of its audit trail, and whether that trail
+        holds: what somebody altered before is evidence, and no reason to keep none.
 
     Raises:
         LedgerError: it cannot be copied, or the copy is not whole, or lacks what was written before it was begun.
@@ -38,8 +39,7 @@ def copy_ledger(source: Path, folder: Path, at_ms: int) -> dict[str, Any]:
         before, head = ledger.counts(), ledger.audit_head()
         target = ledger.backup(free)
     with Ledger.open(target, read_only=True) as copy:
-        copy.verify()
-        after, last = copy.counts(), copy.audit_head()
+        after, last, audit = copy.counts(), copy.audit_head(), _audit(copy)
     lost = [f"{before[name] - after[name]} rows of `{name}`" for name in before if after[name] < before[name]]
     if lost or last.length < head.length:
         help_ = "copy the ledger with its `-wal` file by hand"
@@ -50,7 +50,16 @@ def copy_ledger(source: Path, folder: Path, at_ms: int) -> dict[str, Any]:
         "verdicts": after["verdicts"],
         "audit_length": last.length,
         "audit_sha256": last.sha256,
+        "audit": audit,
     }
+
+
+def _audit(copy: Ledger) -> str:
+    try:
+        copy.verify()
+    except LedgerError as error:
+        return error.problems[0].problem
+    return "holds"
 
 
 def stamp(at_ms: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.bounds import Posture
+from engine.clock import HOUR_MS
 from engine.execution.reconcile import OPENING
 from engine.metrics import drawdown, max_drawdown
 from engine.operations.incidents.book import ACT
@@ -52,9 +53,10 @@ class Impact:
     Attributes:
         anomaly_ms: the first anomaly: since when rules of the verdict's policy fired without a pause.
         before: at the last mark before the anomaly was seen; None: there is none.
-        after: at the last mark of all.
-        pnl_usd: from `before` to the first mark after the book was flat (else the last one), without cash flows.
-        gross_usd: what was held when it began; None: unknown.
+        after: at the last mark by the time it was over, or by now.
+        pnl_usd: from `before` to the first mark after `until`, without cash flows.
+        until: flat, over or now, whichever is known.
+        gross_usd: what was held at the mark before the breach; None: unknown.
         cap_usd: the capital that was at risk then; None: unknown.
     """
 
@@ -62,6 +64,7 @@ class Impact:
     before: Numbers | None
     after: Numbers | None
     pnl_usd: float | None
+    until: str
     gross_usd: float | None
     cap_usd: float | None
 
@@ -74,15 +77,18 @@ def impact(ledger: Ledger, incident: Incident, now_ms: int) -> Impact:
     """
     anomaly_ms = first_anomaly_ms(ledger, incident)
     before = ledger.last_mark(RISK, anomaly_ms - 1)
-    breach = ledger.last_mark(RISK, incident.opened_ms)
-    after = ledger.last_mark(RISK, now_ms)
+    held = ledger.last_mark(RISK, incident.opened_ms - 1)
+    ended_ms = now_ms if incident.ended_ms is None else incident.ended_ms
+    flat_ms = _flat_ms(incident)
+    until = "flat" if flat_ms is not None else "now" if incident.ended_ms is None else "over"
     return Impact(
         anomaly_ms,
         None if before is None else numbers(ledger, before.at_ms),
-        None if after is None else numbers(ledger, after.at_ms),
-        None if before is None else _pnl_usd(ledger, before.at_ms, _flat_ms(incident), now_ms),
-        None if breach is None else breach.gross_usd,
-        None if breach is None else breach.cap_usd,
+        numbers(ledger, ended_ms),
+        None if before is None else _pnl_usd(ledger, before.at_ms, flat_ms if flat_ms is not None else ended_ms),
+        until,
+        None if held is None else held.gross_usd,
+        None if held is None else held.cap_usd,
     )
 
 
@@ -135,10 +141,10 @@ def _flat_ms(incident: Incident) -> int | None:
     return record.found["flat"].get("verified_ms") if record else None
 
 
-def _pnl_usd(ledger: Ledger, from_ms: int, flat_ms: int | None, now_ms: int) -> float | None:
-    marks = ledger.marks(RISK, from_ms, now_ms)
-    last = len(marks) - 1 if flat_ms is None else int(np.searchsorted(marks.at_ms, flat_ms, side="left"))
-    last = min(last, len(marks) - 1)
+def _pnl_usd(ledger: Ledger, from_ms: int, until_ms: int) -> float:
+    """Return what the account earned from a mark on to the first one at or after a time, else to its last one."""
+    marks = ledger.marks(RISK, from_ms, until_ms + HOUR_MS)
+    last = min(int(np.searchsorted(marks.at_ms, until_ms, side="left")), len(marks) - 1)
     flows = ledger.cash_flows(RISK, from_ms, int(marks.at_ms[last]))
     return float(marks.equity_usd[last] - marks.equity_usd[0]) - sum(flow.amount_usd for flow in flows)
 

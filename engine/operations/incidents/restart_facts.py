@@ -115,7 +115,7 @@ def _positive_days(ledger: Ledger, question: Question) -> Fact:
     name, day_ms = "sharpe_positive_days", day_start(question.now_ms)
     since_ms = question.incident.opened_ms
     marks = ledger.marks(SHADOW, to_ms=day_ms)
-    if not len(marks) or day_ms - int(marks.at_ms[-1]) >= DAY_MS:
+    if not len(marks):
         return Fact(name, None, MISSING, day_ms)
     closes = daily_closes(marks.at_ms, marks.nav, day_ms)
     count = 0

@@ -107,9 +107,9 @@ def sizes_bounded(evidence: Evidence) -> Iterator[Violation]:
         held = evidence.held(fill.symbol, fill.at_ms)
         if abs(held) <= abs(held - fill.side * fill.qty):
             continue
-        noted = evidence.bars.get(parent["bar_ms"])
-        exposure, cap_usd, _ = noted["bounds"] if noted else (1.0, float(evidence.ended.capital_usd), True)
-        base = min(equity_usd(evidence, parent["bar_ms"]), Decimal(str(cap_usd))) * Decimal(str(exposure))
+        bounds = evidence.bounds_at(parent["at_ms"])
+        equity = equity_usd(evidence, parent["bar_ms"])
+        base = min(equity, Decimal(str(bounds["cap_usd"]))) * Decimal(str(bounds["exposure"]))
         most = base * Decimal(str(weights[fill.symbol])) * SIZE_TOLERANCE
         close = Decimal(repr(evidence.ended.close_of(fill.symbol, parent["bar_ms"], mark=False)))
         if abs(held) * close > most:

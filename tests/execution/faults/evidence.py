@@ -59,12 +59,17 @@ class Evidence:
 
     Args:
         ended: the run.
+        tables: of the ledger; None: as they stand there.
     """
 
-    def __init__(self, ended: Ended) -> None:
+    def __init__(self, ended: Ended, tables: dict[str, list[Row]] | None = None) -> None:
         self.ended = ended
         self.account: Account = ended.account
-        self.tables = _tables(ended.ledger)
+        self.tables = tables or _tables(ended.ledger)
+
+    def again(self) -> Evidence:
+        """The same, looked at anew."""
+        return Evidence(self.ended, self.tables)
 
     # --- the ledger
 
@@ -81,10 +86,13 @@ class Evidence:
         return _by(self.tables["order_updates"], "client_id")
 
     @cached_property
-    def bars(self) -> dict[int, Row]:
-        """Close → what the desk noted of that bar."""
-        events = (row for row in self.tables["events"] if row["kind"] == "bar")
-        return {row["at_ms"]: json.loads(row["document"]) for row in events}
+    def _bounds(self) -> list[tuple[int, Row]]:
+        return [(row["at_ms"], json.loads(row["document"])) for row in self.tables["events"] if row["kind"] == "bounds"]
+
+    def bounds_at(self, at_ms: int) -> Row:
+        """What the policy allowed at an instant, as the ledger has it."""
+        found = [bounds for since_ms, bounds in self._bounds if since_ms <= at_ms]
+        return found[-1] if found else {"exposure": 1.0, "cap_usd": float(self.ended.capital_usd), "entries": "allowed"}
 
     # --- the venue
 

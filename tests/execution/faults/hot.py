@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from engine.policy.model import Policy, Snapshot
 
 ROOT = Path(__file__).parents[3]
-START_MS = parse_time("2024-02-27")
+START_MS = parse_time("2024-02-27T04:00:00Z")
 PRICES = {"BTCUSDT": (30_000.0, 1), "ETHUSDT": (2_000.0, 2), "SOLUSDT": (80.0, 2)}
 BTC, ETH, SOL = SYMBOLS = tuple(PRICES)
 

@@ -178,10 +178,9 @@ def risk_only_when_allowed(evidence: Evidence) -> Iterator[Violation]:
             continue
         if order.created_ms > parent["bar_ms"] + DECISION_MS + ON_ITS_WAY_MS:
             yield Violation(4, f"{order.client_id} adds risk on a decision of {parent['bar_ms']}")
-        noted = evidence.bars.get(parent["bar_ms"])
-        exposure, cap_usd, entries = noted["bounds"] if noted else (1.0, 1.0, True)
-        if not entries or exposure == 0 or cap_usd == 0:
-            yield Violation(4, f"{order.client_id} adds risk while the policy blocks: {noted}")
+        bounds = evidence.bounds_at(parent["at_ms"])
+        if bounds["entries"] != "allowed" or not bounds["exposure"] or not bounds["cap_usd"]:
+            yield Violation(4, f"{order.client_id} adds risk while the policy blocks: {bounds}")
 
 
 def fills_true(evidence: Evidence) -> Iterator[Violation]:
