@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 import cli
-from engine.clock import DAY_MS, MINUTE_MS, SystemClock
+from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SystemClock
 from engine.ledger import Ledger
+from engine.live.connection import Announcement, announce, announced_beside
+from engine.market.series import Market
 from engine.operations.incidents.post_mortem import split
+from engine.simulator.exchange import Exchange
+from engine.simulator.recorded import RecordedPrices
+from engine.simulator.server import SimulatorServer
+from engine.simulator.specs import usual_spec
+from engine.timeline import run_paced
+from strategies.bars import Bars
 from tests.operations.incident_kit import (
     FRONT,
     T0_MS,
@@ -28,7 +40,9 @@ from tests.operations.incident_kit import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from engine.clock import Clock
 
 ROOT = Path(__file__).parents[2]
 INC = "INC-20240510-01"
@@ -106,6 +120,47 @@ def test_R168_R171_R176_a_step_is_carried_out_or_says_what_is_missing(
     assert f"{INC} T+15 is NOT done" in text
     code, text = said("incident", "step", INC, "T+9")
     assert (code, "`T+9` is no step of an incident" in text) == (2, True)
+
+
+@pytest.fixture
+def venue(here: Path) -> Iterator[None]:
+    """A simulated venue in a thread of its own, twenty minutes after the breach, announced to the ledger here."""
+    times = T0_MS + np.arange(-2, 3, dtype=np.int64) * HOUR_MS
+    ones = np.full(len(times), 60_000.0)
+    bars = {symbol: Bars(symbol, times, ones, ones, ones, ones, ones) for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT")}
+    start_ms, ready, over = T0_MS + 20 * MINUTE_MS, threading.Event(), threading.Event()
+    exchange = Exchange(usual_spec(), RecordedPrices(Market(bars, bars, {}), seed=1), start_ms, seed=1)
+    exchange.open_account("bot", "key", "secret", "15437.50")
+
+    async def serve(clock: Clock) -> None:
+        async with SimulatorServer(exchange, clock, repeat_s=None) as server:
+            where = Announcement(
+                server.rest_url, server.stream_url, "key", "secret", clock.now_ms(), SystemClock().now_ms()
+            )
+            announce(announced_beside(here / "trading.db"), where)
+            ready.set()
+            while not over.is_set():  # noqa: ASYNC110 - set by another thread
+                await asyncio.sleep(0.02)
+
+    thread = threading.Thread(target=run_paced, args=(serve, start_ms, 1.0))
+    thread.start()
+    assert ready.wait(20)
+    yield
+    over.set()
+    thread.join()
+
+
+@pytest.mark.usefixtures("venue")
+def test_R168_R170_R172_the_steps_ask_the_venue_in_its_own_time(
+    here: Path, said: Callable[..., tuple[int, str]]
+) -> None:
+    paused_desk(here).ledger.close()
+    code, text = said("incident", "step", INC)
+    assert code == 0, text
+    assert re.findall(r"(T\+\d+) is done, 2024-05-10T14:20", text) == ["T+0", "T+5", "T+15"]
+    assert "0 positions, 0 orders" in " ".join(said("incident", "show", INC)[1].split())
+    (snapshot,) = (here / "reports/incidents").glob("*_venue.json")
+    assert json.loads(snapshot.read_text())["wallet_usd"] == "15437.50000000"
 
 
 def test_R172_R197_R203_tick_and_close_refuse_what_is_missing_and_name_it(
