@@ -21,8 +21,8 @@ from engine.errors import Problem, StagegateError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from engine.live.drill import Drill
-    from engine.live.realpath import Course, Scene
+    from engine.real_path.drill import Drill
+    from engine.real_path.loop import Course, Scene
     from engine.rehearsal.run import CarryOut
 
 CONFIG = Path("config/prod_candidate_R1.yaml")
@@ -312,7 +312,7 @@ def rehearse(
         done = rehearse(request, advance, carry_out=_real_path(seed, drills, drill) if on_simulator else on_fast_loop)
     output(done, rehearsal_summary, as_json)
     if drills and not as_json:
-        from engine.live.drill import drill_text
+        from engine.real_path.drill import drill_text
 
         show(drill_text(drills[0]))
 
@@ -320,8 +320,8 @@ def rehearse(
 def _real_path(seed: int, drills: list[Drill], drill: bool) -> CarryOut:
     from functools import partial
 
-    from engine.live.drill import kill_switch_drill
-    from engine.live.realpath import on_real_path
+    from engine.real_path.drill import kill_switch_drill
+    from engine.real_path.loop import on_real_path
 
     async def pull(scene: Scene, course: Course, ledger: Path) -> None:
         drills.append(await kill_switch_drill(scene, course, ledger))

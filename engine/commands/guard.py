@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from engine.execution.flattened import FlattenReport
     from engine.live.connection import Mode
     from engine.live.decision_file import GuardDecision
-    from engine.live.guard_halt import Resumed
-    from engine.live.guard_start import Watching
+    from engine.risk_guard.halt import Resumed
+    from engine.risk_guard.start import Watching
 
 GuardConfigOption = Annotated[
     Path | None, typer.Option("-c", "--config", help="The bundle, as the SOP calls it; or its frozen configuration.")
@@ -57,8 +57,8 @@ def risk_guard(
 
     A look that does nothing: stagegate risk-guard --config config/prod_scale_rules_R1.yaml --dry-run
     """
-    from engine.live.guard_halt import mode_of
-    from engine.live.guard_start import GuardRequest, bundle_of, copied, look_dry, look_once, watch
+    from engine.risk_guard.halt import mode_of
+    from engine.risk_guard.start import GuardRequest, bundle_of, copied, look_dry, look_once, watch
 
     bundle = bundle_of(config, rules, RULES)
     mode = mode_of(ledger, paper=paper, real=real, opened=copied)
@@ -86,7 +86,7 @@ def flatten(
 
     Example: stagegate flatten --real --reason "exchange maintenance"
     """
-    from engine.live.guard_halt import BY_HAND, HaltRequest, close_everything, mode_of, symbols_or_none
+    from engine.risk_guard.halt import BY_HAND, HaltRequest, close_everything, mode_of, symbols_or_none
 
     mode = mode_of(ledger, paper=paper, real=real)
     symbols, unread = symbols_or_none(lambda: _symbols(rules))
@@ -118,9 +118,9 @@ def resume(
     from getpass import getuser
 
     from engine.config import load_config
-    from engine.live.guard_halt import ResumeRequest, mode_of
-    from engine.live.guard_halt import resume as grant
     from engine.policy.bundle import load_bundle
+    from engine.risk_guard.halt import ResumeRequest, mode_of
+    from engine.risk_guard.halt import resume as grant
 
     mode = mode_of(ledger, paper=paper, real=real)
     bundle = load_bundle(rules, only=("risk_guard",))

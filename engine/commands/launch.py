@@ -36,9 +36,9 @@ def launch_guard(
 
     On paper: stagegate launch-guard --paper --ledger reports/futures/paper/trading.db
     """
-    from engine.operations.launch.case import LaunchRequest
-    from engine.operations.launch.guard import launch_guard as run
-    from engine.operations.launch.mode import mode_of
+    from engine.launch.case import LaunchRequest
+    from engine.launch.guard import launch_guard as run
+    from engine.launch.mode import mode_of
     from engine.reports.terminal_launch import launch_text
 
     mode = mode_of(ledger, paper=paper, real=real)
@@ -62,8 +62,8 @@ def ack(
     from getpass import getuser
 
     from engine.clock import SystemClock
+    from engine.launch.word import acknowledge
     from engine.ledger import Ledger
-    from engine.operations.launch.word import acknowledge
     from engine.reports.terminal_launch import ack_text
 
     with Ledger.open(ledger) as opened:

@@ -13,8 +13,8 @@ from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, Rule
 
 if TYPE_CHECKING:
     from engine.live.connection import Mode
-    from engine.live.runner_bar import BarView
-    from engine.live.runner_run import RunRequest
+    from engine.runner.bar import BarView
+    from engine.runner.run import RunRequest
 
 CONFIG = Path("config/prod_candidate_R1.yaml")
 
@@ -108,9 +108,9 @@ def status(
 
 def _status(config: Path, paper: bool, real: bool, ledger: Path, as_json: bool) -> None:
     from engine.config import load_config
-    from engine.live.guard_halt import mode_of
     from engine.live.status import status as found_status
     from engine.live.status_text import status_text
+    from engine.risk_guard.halt import mode_of
 
     report_dir = Path(load_config(config).output.report_dir)
     found = found_status(ledger, mode_of(ledger, paper=paper, real=real), report_dir)
@@ -133,7 +133,7 @@ def _request(
 ) -> RunRequest:
     from engine.live.connection import Mode
     from engine.live.paper import prices_asked
-    from engine.live.runner_run import RunRequest
+    from engine.runner.run import RunRequest
 
     mode = _mode(paper, real)
     prices = prices_asked(data, klines, synthetic, speed)
@@ -156,14 +156,14 @@ def _mode(paper: bool, real: bool) -> Mode:
 
 
 def _run(request: RunRequest) -> None:
-    from engine.live.runner_run import run as keep_running
+    from engine.runner.run import run as keep_running
 
     keep_running(request, _line)
 
 
 def _once(request: RunRequest, as_json: bool) -> None:
-    from engine.live.runner_run import run_once
-    from engine.live.runner_text import bar_text
+    from engine.runner.run import run_once
+    from engine.runner.text import bar_text
 
     view = run_once(request, _aside)
     output(view, bar_text, as_json)
@@ -176,8 +176,8 @@ def _exit_code(view: BarView) -> int:
 
 
 def _dry(request: RunRequest, as_json: bool) -> None:
-    from engine.live.runner_run import run_dry
-    from engine.live.runner_text import dry_text
+    from engine.runner.run import run_dry
+    from engine.runner.text import dry_text
 
     dry = run_dry(request, _aside)
     output(dry, dry_text, as_json)
@@ -185,8 +185,8 @@ def _dry(request: RunRequest, as_json: bool) -> None:
 
 
 def _check(request: RunRequest, as_json: bool) -> None:
-    from engine.live.runner_check import check_text
-    from engine.live.runner_run import run_check
+    from engine.runner.check import check_text
+    from engine.runner.run import run_check
 
     found = run_check(request, _aside)
     output(found, check_text, as_json)

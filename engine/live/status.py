@@ -19,9 +19,9 @@ from engine.ledger import Ledger
 from engine.live.account import RISK
 from engine.live.connection import connection
 from engine.live.decision_file import DecisionFiles, named
+from engine.live.heartbeat import Heartbeat, heartbeat_beside, read_beat
+from engine.live.lock import Holder, holder
 from engine.live.opening import FOR_EVER_MS, last_bar_ms, launched_ms
-from engine.live.runner_heartbeat import Heartbeat, heartbeat_beside, read_beat
-from engine.live.runner_lock import Holder, holder
 
 if TYPE_CHECKING:
     from pathlib import Path

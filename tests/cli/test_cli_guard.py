@@ -25,9 +25,9 @@ from engine.execution.permit import Permit
 from engine.ledger import Event, Ledger
 from engine.live.connection import Announcement, Mode, announce, announced_beside
 from engine.live.decision_file import DecisionFiles, GuardDecision, named
-from engine.live.guard_books import read_books
-from engine.live.guard_halt import ResumeRequest, _unanswered
 from engine.policy.bundle import load_bundle
+from engine.risk_guard.books import read_books
+from engine.risk_guard.halt import ResumeRequest, _unanswered
 from engine.simulator.exchange import Exchange
 from engine.simulator.faults import FaultPlan, Match
 from engine.simulator.faults.model import Rule
@@ -36,7 +36,18 @@ from engine.simulator.recorded import RecordedPrices
 from engine.simulator.server import SimulatorServer
 from engine.simulator.specs import usual_spec
 from engine.timeline import run_paced
-from tests.live.guarding import ACCOUNT, CRASH_MS, KEY, RULES, SECRET, START_MS, WALLET, begin, crashing, full_book
+from tests.risk_guard.guarding import (
+    ACCOUNT,
+    CRASH_MS,
+    KEY,
+    RULES,
+    SECRET,
+    START_MS,
+    WALLET,
+    begin,
+    crashing,
+    full_book,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,10 +9,10 @@ import pytest
 
 import cli
 from engine.clock import SystemClock
+from engine.launch.word import GUARD_RAN
 from engine.ledger import Ledger
 from engine.ledger.rows import Event
-from engine.operations.launch.word import GUARD_RAN
-from tests.operations.launch.launching import CONFIG, KEY, RULES, SECRET, TOKEN
+from tests.launch.launching import CONFIG, KEY, RULES, SECRET, TOKEN
 
 if TYPE_CHECKING:
     from pathlib import Path

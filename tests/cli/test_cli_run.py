@@ -19,9 +19,9 @@ import cli
 from engine.execution.permit import Permit
 from engine.ledger import Ledger
 from engine.live.connection import announced_beside, read_announcement
+from engine.live.heartbeat import RUNNING, STOPPED, heartbeat_beside, read_beat
+from engine.live.lock import holder
 from engine.live.paper import started_beside
-from engine.live.runner_heartbeat import RUNNING, STOPPED, heartbeat_beside, read_beat
-from engine.live.runner_lock import holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

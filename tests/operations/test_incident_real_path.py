@@ -8,7 +8,6 @@ import pytest
 
 from engine.clock import HOUR_MS, MINUTE_MS
 from engine.ledger import Ledger
-from engine.live.realpath import Course, run_bars, staged
 from engine.operations.approvals import approve
 from engine.operations.incidents.book import STEPS, incidents
 from engine.operations.incidents.caretaker import Caretaker
@@ -16,10 +15,10 @@ from engine.operations.incidents.granting import SignedRestarts, ask_for_restart
 from engine.operations.incidents.post_mortem import record
 from engine.operations.incidents.restarting import Restart, decide
 from engine.operations.incidents.steps import Means
+from engine.real_path.loop import Course, run_bars, staged
 from engine.reports.incident_papers import IncidentPapers
 from engine.timeline import run_virtual, sleep_until
 from engine.verdict import bundle_hashes
-from tests.live.running import START_MS, market, release, worker
 from tests.operations.incident_kit import (
     VERSION,
     WRITTEN,
@@ -29,12 +28,13 @@ from tests.operations.incident_kit import (
     restart_engine,
     suite_ran,
 )
+from tests.runner.running import START_MS, market, release, worker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.clock import Clock
-    from engine.live.realpath import Scene
+    from engine.real_path.loop import Scene
 
 PULLED_MS = START_MS + 2 * HOUR_MS + 20 * MINUTE_MS
 

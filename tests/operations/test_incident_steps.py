@@ -26,15 +26,15 @@ from engine.reports.incident_papers import IncidentPapers
 from engine.simulator.faults import FaultPlan
 from engine.simulator.faults.conditions import Outage
 from tests.execution.dealing import BTC, ETH, SOL, Dealing, dealing, stop_by_hand, trade
-from tests.live.guarding import CRASH_MS, KEY, SECRET, SYMBOLS, bundle, guarded
 from tests.operations.incident_kit import T0_MS, paused_desk
+from tests.risk_guard.guarding import CRASH_MS, KEY, SECRET, SYMBOLS, bundle, guarded
 from tests.simulator.serving import START_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.simulator.exchange import Exchange
-    from tests.live.guarding import Post
+    from tests.risk_guard.guarding import Post
 
 HALT = "INC-20221109-01"
 

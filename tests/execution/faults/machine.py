@@ -30,7 +30,7 @@ from engine.execution.permit import Permit
 from engine.execution.sending import Sender
 from engine.execution.stops import StopKeeper
 from engine.execution.venue import OrderKind, OrderRequest, OrderState
-from engine.live.realpath import ACCOUNT, opened_exchange
+from engine.real_path.loop import ACCOUNT, opened_exchange
 from engine.simulator.exchange import Exchange
 from engine.simulator.faults import FaultPlan, FaultsAtWork
 from engine.simulator.recorded import RecordedPrices

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.execution.siderecord import SideRecord
 from engine.ledger import Ledger
-from engine.live.runner_hands import Leave
+from engine.live.hands import Leave
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.live.runner import Cadence
+from engine.runner.runner import Cadence
 from tests.execution.faults.world import FAULTS, Play
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ DEATHS_A_DAY = 6
 SHORT = Play(seed=4, hours=6)
 """Six hours with entries, flips, stops that come and go, a drill and a restart: each of its writes is died at."""
 
-BY_THE_SECOND = Cadence(look_s=5.0, rounds_s=300.0)
+BY_THE_SECOND = Cadence(look_s=5.0, rounds_s=900.0)
 
 
 def alone(rounds: int) -> Iterator[Play]:
@@ -68,5 +68,5 @@ def guarded(rounds: int) -> Iterator[Play]:
     for turn in range(rounds):
         for number, name in enumerate(FAULTS):
             yield Play(
-                400_000 + 1_000 * turn + number, (name,), hours=14, crash=True, cadence=BY_THE_SECOND, guarded=True
+                400_000 + 1_000 * turn + number, (name,), hours=10, crash=True, cadence=BY_THE_SECOND, guarded=True
             )

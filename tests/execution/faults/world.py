@@ -28,15 +28,15 @@ from engine.execution.flattened import Terms
 from engine.execution.reconcile import check_start
 from engine.live.connection import Connection, Mode
 from engine.live.decision_file import DecisionFiles
-from engine.live.guard import Guard, GuardParts
-from engine.live.guard_mind import Mind
-from engine.live.guard_record import LedgerDesk
+from engine.live.lock import InstanceLock
 from engine.live.opening import launch, launched_ms
-from engine.live.realpath import ACCOUNT, KEYS, Course, opened_exchange
-from engine.live.runner import Cadence, Runner
-from engine.live.runner_lock import InstanceLock
-from engine.live.runner_open import Place, assembled
-from engine.live.runner_voice import Voice
+from engine.real_path.loop import ACCOUNT, KEYS, Course, opened_exchange
+from engine.risk_guard.guard import Guard, GuardParts
+from engine.risk_guard.mind import Mind
+from engine.risk_guard.record import LedgerDesk
+from engine.runner.open import Place, assembled
+from engine.runner.runner import Cadence, Runner
+from engine.runner.voice import Voice
 from engine.simulator.faults import KINDS, FaultPlan, Strike
 from engine.simulator.server import SimulatorServer
 from engine.simulator.specs import Liquidity, usual_spec
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from engine.execution.flattened import FlattenReport
     from engine.live.decision_file import GuardDecision
     from engine.live.opening import Hands
-    from engine.live.runner_open import Post
+    from engine.runner.open import Post
     from engine.simulator.accounts import Account
     from engine.simulator.exchange import Exchange
 
@@ -65,7 +65,7 @@ CALM_HOURS = 2
 SETTLED_MS = 20 * MINUTE_MS
 """After the last close, before the end is looked at."""
 
-LINK = Patience(ping_every_s=120.0, ping_answer_s=10.0, market_silence_s=None)
+LINK = Patience(ping_every_s=300.0, ping_answer_s=10.0, market_silence_s=None)
 """In virtual time a ping costs as much as an order: half-open links are noticed within minutes here, not seconds."""
 
 SELDOM = Cadence(look_s=300.0, rounds_s=1_800.0)
@@ -77,7 +77,7 @@ NAP_S = 3_600
 RENEWED_EVERY_S = 1_500  # a key lives for an hour
 
 AGAIN_S = 5.0
-LOOK_EVERY_S = 5.0  # of the guard, beside each tick of the marks
+LOOK_EVERY_S = 30.0  # of the guard, beside each tick of the marks
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def course_of(play: Play) -> Course:
     queue_s = float(rng.choice([2.0, 8.0, 30.0]))
     liquid = [Liquidity(), Liquidity(queue_s=queue_s), Liquidity(parts=4, queue_s=queue_s, part_delay_ms=50)]
     spec = dataclasses.replace(usual_spec(), liquidity=liquid[int(rng.integers(len(liquid)))])
-    crash_hour = int(rng.integers(5, 12)) if play.crash else None
+    crash_hour = int(rng.integers(4, 9)) if play.crash else None
     market = hot_market(play.seed, -(-play.hours // 24), crash_hour)
     return Course(market, hot_release(), START_MS, play.end_ms + DAY_MS // 2, STAGE, play.seed, spec)
 
@@ -264,8 +264,6 @@ class _World:
             for task in beside:
                 if not task.cancelled():
                     task.result()
-            await self._close_all("the end")
-            await self._settle()
             self.ended.strikes = server.strikes
         return self.ended
 
@@ -299,6 +297,8 @@ class _World:
             left_s = (self.play.end_ms + SETTLED_MS - self.clock.now_ms()) / SECOND_MS
             asyncio.get_running_loop().call_later(left_s, runner.stop)
             await runner.run()
+            await self._close_all("the end")
+            await post.catch_up()
 
     async def _opened(self, life: Life, ledger: MortalLedger) -> Post:
         """Open a desk as a runner's start does, again until the venue answers."""
@@ -395,21 +395,12 @@ class _World:
         begun_ms = max((report.started_ms for _, report in self.ended.flattens), default=0)
         return posture["paused_since_ms"] is not None or posture["epoch_ms"] < begun_ms
 
-    async def _settle(self) -> None:
-        """Book what the last flatten filled, as the next start would."""
-        life = Life(Fate())
-
-        async def act() -> None:
-            with MortalLedger.open(self.path) as ledger:
-                ledger.life = life
-                await self._opened(life, ledger)
-
-        await life.run(act)
-
 
 def _drills(play: Play, rng: np.random.Generator) -> list[tuple[int, int]]:
     """Draw when the book is flattened by hand, and when trading is resumed: in the first two days, half at a close."""
-    drills = []
+    drills: list[tuple[int, int]] = []
+    if play.guarded:  # it is the guard who closes the book
+        return drills
     for day in range(min(2, -(-play.hours // 24))):
         hours = min(24, play.hours - 24 * day)
         hour = START_MS + day * DAY_MS + int(rng.integers(1, max(2, hours - CALM_HOURS))) * HOUR_MS

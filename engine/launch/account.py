@@ -1,0 +1,138 @@
+"""The account: as the configuration wants it, empty of what is not ours, covered, ours alone (R013, R014, A53, A64)."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.execution.fills import FillBook
+from engine.execution.journal import Journal
+from engine.execution.reconcile import Kind, differences, ledger_side, venue_side
+from engine.launch.probe import Finding, Findings, Probe
+from engine.ledger import Ledger
+from engine.live.lock import holder
+from engine.live.opening import launched_ms
+from engine.reports.numbers import percent, usd
+from engine.runner.probes import HEDGE, ONE_WAY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.clock import Clock
+    from engine.execution.reconcile import Difference
+    from engine.execution.venue import Balance, SymbolSettings, Venue
+
+MIXED = "MIXED"
+_PERCENT = 100.0
+_FOREIGN = (Kind.POSITION, Kind.ORDER, Kind.STOP)
+_SHOWN = 3  # differences; the rest is counted
+
+
+@dataclass(frozen=True)
+class Capital:
+    """What is to be at risk: the stage, its capital in USDT, and whether a running rollout only changes its stage."""
+
+    stage: int
+    usd: float
+    transition: bool = False
+
+
+def probes(venue: Venue, symbols: Sequence[str], ledger: Ledger, clock: Clock, capital: Capital) -> tuple[Probe, ...]:
+    """Return the probes of the account at the venue."""
+
+    async def settings() -> Findings:
+        read = await asyncio.gather(*(venue.settings(symbol) for symbol in symbols))
+        return margin(dict(zip(symbols, read, strict=True)))
+
+    async def mode() -> Findings:
+        word = HEDGE if await venue.hedge_mode() else ONE_WAY
+        return {"position_mode": Finding(word, f"{word}, read from the venue")}
+
+    async def foreign() -> Findings:
+        return {"foreign_positions": foreigners(await unknown_to_us(venue, symbols, ledger, clock))}
+
+    async def covered() -> Findings:
+        return {"balance_cover": cover(await venue.balance(), capital)}
+
+    return (
+        Probe(("margin_type", "leverage_lowest", "leverage_highest"), settings),
+        Probe(("position_mode",), mode),
+        Probe(("foreign_positions",), foreign),
+        Probe(("balance_cover",), covered),
+    )
+
+
+def instance_probe(ledger: Path, capital: Capital) -> Probe:
+    """Return the probe of the ledger's lock; a rollout that changes its stage may be running: that one is no other."""
+
+    async def find() -> Findings:
+        found = holder(ledger)
+        if found is None:
+            return {"other_instances": Finding(0, "none")}
+        return {"other_instances": Finding(0 if capital.transition else 1, str(found))}
+
+    return Probe(("other_instances",), find)
+
+
+def margin(settings: Mapping[str, SymbolSettings]) -> Findings:
+    """Return margin type and leverage of all symbols, as read back from the venue."""
+    types = {one.margin_type for one in settings.values()}
+    leverages = [one.leverage for one in settings.values()]
+    each = ", ".join(f"{symbol} {one.margin_type} {one.leverage}x" for symbol, one in settings.items())
+    return {
+        "margin_type": Finding(types.pop() if len(types) == 1 else MIXED, each),
+        "leverage_lowest": Finding(min(leverages), each),
+        "leverage_highest": Finding(max(leverages), each),
+    }
+
+
+async def unknown_to_us(venue: Venue, symbols: Sequence[str], ledger: Ledger, clock: Clock) -> tuple[Difference, ...]:
+    """Return what stands at the venue and is not in the ledger.
+
+    What was filled while nobody looked (a stop that was hit) is ours, and not in the ledger yet: where something
+    differs, the venue's history is booked on a copy of the ledger, and compared again. The ledger itself stays as it
+    is.
+
+    Raises:
+        VenueError: the venue does not tell.
+        LedgerError: the ledger cannot be read.
+    """
+    found = await _compared(venue, ledger)
+    since_ms = launched_ms(ledger)
+    if not found or since_ms is None:
+        return found
+    with (
+        tempfile.TemporaryDirectory(prefix="stagegate-") as folder,
+        Ledger.open(ledger.backup(Path(folder) / "ledger.db")) as copy,
+    ):
+        await FillBook(venue, Journal(copy), clock, since_ms=since_ms).take(symbols)
+        return await _compared(venue, copy)
+
+
+async def _compared(venue: Venue, ledger: Ledger) -> tuple[Difference, ...]:
+    found = differences(await venue_side(venue), ledger_side(Journal(ledger)))
+    return tuple(one for one in found if one.kind in _FOREIGN)
+
+
+def foreigners(found: Sequence[Difference]) -> Finding:
+    """Return how many positions, orders and stops are not this program's."""
+    if not found:
+        return Finding(0, "none")
+    told = [f"{one.subject}: the venue has {one.venue}, the ledger {one.ledger}" for one in found[:_SHOWN]]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return Finding(len(found), f"{'; '.join(told)}{more}")
+
+
+def cover(balance: Balance, capital: Capital) -> Finding:
+    """Return the futures wallet, with what is gained or lost in open positions, over the capital (A53).
+
+    Where nothing is to be at risk, nothing needs to be covered.
+    """
+    there_usd = float(balance.margin_usd)
+    if not capital.usd:
+        return Finding(_PERCENT, f"{usd(there_usd)}, stage {capital.stage} risks nothing")
+    share = _PERCENT * there_usd / capital.usd
+    return Finding(share, f"{usd(there_usd)} of {usd(capital.usd)}, {percent(share)}")

@@ -1,0 +1,1 @@
+"""The risk guard: a process of its own that marks the equity, decides and enforces (A72)."""

@@ -1,0 +1,205 @@
+"""From what the command line asks for to a running desk: files, lock, ledger, account, engines, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from engine.clock import SystemClock
+from engine.config import load_config, require_supported
+from engine.errors import ConfigError, Problem
+from engine.ledger import Ledger
+from engine.live.connection import Mode, connection
+from engine.live.lock import InstanceLock
+from engine.live.opening import Release
+from engine.live.paper import PaperPrices, paper_account
+from engine.operations.incidents.granting import SignedRestarts
+from engine.policy.bundle import load_bundle
+from engine.policy.worker import Worker
+from engine.runner.check import Checked, check
+from engine.runner.dry import DryRun, dry_run
+from engine.runner.launch import capital_of, check_kind, check_real, needed_usd
+from engine.runner.open import Place, opened
+from engine.runner.requests import VALID_MS
+from engine.runner.runner import Runner
+from engine.runner.text import start_text
+from engine.runner.voice import Voice
+from engine.verdict import bundle_hashes
+from engine.version import version
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from engine.clock import Clock
+    from engine.governor import Approvals
+    from engine.live.connection import Connection
+    from engine.policy.bundle import Bundle
+    from engine.runner.bar import BarView
+    from engine.runner.open import Post
+
+T = TypeVar("T")
+
+ACTION = "action"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is asked for.
+
+    Attributes:
+        config: the frozen configuration.
+        rules: the bundle.
+        ledger: of the account.
+        mode: whose money.
+        signers: whose key is whose.
+        prices: of a paper account; None: as before.
+        command: as it is called, for the record.
+        streaming: the venue's streams are listened to.
+    """
+
+    config: Path
+    rules: Path
+    ledger: Path
+    mode: Mode
+    signers: Path
+    prices: PaperPrices | None
+    command: str
+    streaming: bool = False
+
+
+def run(request: RunRequest, show: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT: what is under way is ended, stops stay with the venue.
+
+    Args:
+        request: what.
+        show: a line for the terminal.
+
+    Raises:
+        StagegateError: it cannot be started, or the ledger cannot be written any more; nothing was sent that is not in
+            it, and stops stay with the venue.
+    """
+
+    async def act(post: Post) -> None:
+        voice = Voice(post.ledger, post.clock, show)
+        beside = _outbox(post)
+        runner = Runner(post, voice, request.command, streaming=request.streaming, beside=beside)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, runner.stop)
+        show(start_text(post))
+        await runner.run()
+        show("ended: what was under way is done, stops stay with the venue")
+
+    _at_post(request, show, act)
+
+
+def run_once(request: RunRequest, show: Callable[[str], None]) -> BarView:
+    """Do the work of the last closed bar; the errors are those of `run`."""
+
+    async def act(post: Post) -> BarView:
+        return await Runner(post, Voice(post.ledger, post.clock, show), request.command).once()
+
+    return _at_post(request, show, act)
+
+
+def run_dry(request: RunRequest, show: Callable[[str], None]) -> DryRun:
+    """Do the same and send nothing; no lock is taken, so it may run beside the bot.
+
+    Raises:
+        StagegateError: as `run`, but for the launch, which a dry run comes before.
+    """
+    place = _place(request, show)
+
+    def approvals_of(copy: Ledger) -> Approvals:
+        return _approvals(copy, request.signers, place.release.bundle)
+
+    async def main(clock: Clock) -> DryRun:
+        return await dry_run(place, request.ledger, engine, approvals_of, clock)
+
+    with Worker(place.release.bundle.policies[ACTION]) as engine:
+        return place.connection.run(main)
+
+
+def run_check(request: RunRequest, show: Callable[[str], None]) -> Checked:
+    """Ask the venue what a run would begin with.
+
+    Raises:
+        StagegateError: the files are wrong, the keys not set, or the venue does not answer.
+    """
+    place = _place(request, show)
+    needed: float | None = capital_of(request.mode, place.release).usd
+    if request.ledger.exists():
+        with Ledger.open(request.ledger, read_only=True) as ledger:
+            needed = needed_usd(ledger, request.mode, place.release)
+
+    async def main(clock: Clock) -> Checked:
+        return await check(place, needed, clock)
+
+    return place.connection.run(main)
+
+
+def _at_post(request: RunRequest, show: Callable[[str], None], act: Callable[[Post], Awaitable[T]]) -> T:
+    """Open everything that a desk needs, in the order in which it may be refused, and act on it."""
+    release = _release(request)
+    with ExitStack() as stack:
+        stack.enter_context(InstanceLock(request.ledger, request.command, SystemClock().now_ms()))
+        if request.mode is Mode.REAL:
+            connection(request.mode, request.ledger)  # no keys, no ledger either
+        ledger = stack.enter_context(Ledger.open(request.ledger, create=True))
+        check_kind(ledger, request.mode)
+        if request.mode is Mode.REAL:
+            check_real(ledger, release.bundle, SystemClock().now_ms())
+        place = Place(_account(request, release, show), release, Path(release.config.output.report_dir))
+        engine = stack.enter_context(Worker(release.bundle.policies[ACTION]))
+        approvals = _approvals(ledger, request.signers, release.bundle)
+
+        async def main(clock: Clock) -> T:
+            async with opened(place, ledger, engine, approvals, clock) as post:
+                return await act(post)
+
+        return place.connection.run(main)
+
+
+def _place(request: RunRequest, show: Callable[[str], None]) -> Place:
+    release = _release(request)
+    return Place(_account(request, release, show), release, Path(release.config.output.report_dir))
+
+
+def _account(request: RunRequest, release: Release, show: Callable[[str], None]) -> Connection:
+    if request.mode is Mode.REAL:
+        return connection(request.mode, request.ledger)
+    return paper_account(request.ledger, request.prices, capital_of(request.mode, release).usd, show)
+
+
+def _release(request: RunRequest) -> Release:
+    """Return what runs: the configuration must be the one that the bundle pins, byte for byte (R002, A90)."""
+    config = load_config(request.config)
+    require_supported(config)
+    bundle = load_bundle(request.rules)
+    if config.sha256 != bundle.config_sha256:
+        problem = f"SHA-256 is {config.sha256[:8]}…, the bundle {bundle.name} pins {bundle.config_sha256[:8]}…"
+        help_ = "name the configuration of this bundle, or restore it"
+        raise ConfigError(Problem("config-hash", str(request.config), problem, help_))
+    return Release(config, bundle, version())
+
+
+def _approvals(ledger: Ledger, signers: Path, bundle: Bundle) -> SignedRestarts:
+    return SignedRestarts(ledger, signers, bundle_hashes(bundle), VALID_MS)
+
+
+def _outbox(post: Post) -> Callable[[], Coroutine[object, object, None]] | None:
+    """Return what delivers the alerts that are queued, where there is a way to people at all."""
+    from engine.alerts.outbox import Outbox  # noqa: PLC0415 - only where something runs for long
+    from engine.alerts.routes import routes_of  # noqa: PLC0415 - the same
+
+    notification = post.place.release.config.notification
+    routes = [route for route in routes_of(notification) if route.url.resolve(os.environ) is not None]
+    if not routes:
+        return None
+    prefix = notification.prefix.resolve(os.environ) if notification.prefix else None
+    outbox = Outbox(post.ledger, routes, prefix or "", os.environ, post.clock)
+    return lambda: outbox.run(asyncio.Event())

@@ -1,0 +1,194 @@
+"""What a runner refuses to start on: each with its cure, nothing sent, nothing launched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.clock import HOUR_MS, MINUTE_MS
+from engine.errors import StagegateError, UsageError
+from engine.execution.binance.client import Keys
+from engine.execution.permit import Permit
+from engine.ledger import Ledger, VerdictRecord
+from engine.live.connection import Mode
+from engine.live.lock import InstanceLock, holder
+from engine.live.opening import launched_ms
+from engine.simulator.accounts import Permissions
+from engine.verdict import canonical
+from tests.runner.running import ACCOUNT, KEY, SECRET, START_MS, Scene, at_venue, hours, new_exchange, release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from engine.runner.open import Post
+    from engine.simulator.exchange import Exchange
+
+
+def refused(
+    folder: Path, exchange: Exchange | None = None, mode: Mode = Mode.PAPER, keys: Keys | None = None
+) -> StagegateError:
+    async def act(scene: Scene) -> StagegateError:
+        with pytest.raises(StagegateError) as caught:
+            async with scene.post():
+                pass
+        assert not scene.book.orders
+        return caught.value
+
+    error = at_venue(folder, act, exchange=exchange, mode=mode, keys=keys)
+    assert not Permit.beside(folder / "trading.db").present()
+    with Ledger.open(folder / "trading.db", read_only=True) as ledger:
+        assert launched_ms(ledger) is None
+    assert KEY not in str(error)
+    assert SECRET not in str(error)
+    return error
+
+
+def meddled(change: Callable[[Exchange], object]) -> Exchange:
+    exchange = new_exchange()
+    change(exchange)
+    return exchange
+
+
+def delisted(exchange: Exchange) -> None:
+    symbol = exchange.spec.symbol("SOLUSDT")
+    assert symbol is not None
+    exchange.change_symbol(replace(symbol, status="SETTLING"))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "said"),
+    [
+        pytest.param(
+            lambda: new_exchange(permissions=Permissions(withdrawals=True)), "turn withdrawals off", id="R026"
+        ),
+        pytest.param(lambda: new_exchange(permissions=Permissions(futures=False)), "enable futures", id="R025"),
+        pytest.param(lambda: new_exchange(hedge_mode=True), "one-way mode", id="A63-hedge"),
+        pytest.param(lambda: new_exchange(balance_usd=0.0), "transfer the missing amount", id="no-balance"),
+        pytest.param(lambda: new_exchange(balance_usd=9_700.0), "the balance does not cover", id="A53-too-little"),
+        pytest.param(lambda: meddled(delisted), "SOLUSDT: error[not-traded]: the venue says `SETTLING`", id="delisted"),
+        pytest.param(
+            lambda: meddled(lambda one: one.place_as_other(ACCOUNT, "BTCUSDT", 1, "0.010")),
+            "error[unknown-position]",
+            id="A64-position",
+        ),
+        pytest.param(
+            lambda: meddled(lambda one: one.place_as_other(ACCOUNT, "ETHUSDT", 1, "0.500", price="1400.00")),
+            "is a second bot running?",
+            id="A64-order",
+        ),
+    ],
+)
+def test_an_account_that_is_not_as_it_must_be_is_refused_with_the_cure(
+    tmp_path: Path, exchange: Callable[[], Exchange], said: str
+) -> None:
+    async def act(scene: Scene) -> str:
+        before = dict(scene.book.orders)
+        with pytest.raises(StagegateError) as caught:
+            async with scene.post():
+                pass
+        assert dict(scene.book.orders) == before
+        return str(caught.value)
+
+    error = at_venue(tmp_path, act, exchange=exchange(), start_ms=START_MS + MINUTE_MS)
+    assert said in error
+    assert "help:" in error
+    with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
+        assert launched_ms(ledger) is None
+        assert not ledger.fills("risk")
+    assert not Permit.beside(tmp_path / "trading.db").present()
+
+
+@pytest.mark.parametrize(
+    "keys", [pytest.param(Keys("X" * 64, SECRET), id="key"), pytest.param(Keys(KEY, "X" * 64), id="secret")]
+)
+def test_R029_wrong_keys_are_refused_and_not_shown(tmp_path: Path, keys: Keys) -> None:
+    error = refused(tmp_path, keys=keys)
+    assert "the venue refuses the key" in str(error)
+    assert error.exit_code == 1
+    assert keys.api_key not in str(error)
+    assert keys.api_secret not in str(error)
+
+
+def allowed(ledger: Ledger, at_ms: int, outcome: str = "ALLOW_LAUNCH", digest: str | None = None) -> None:
+    """Record a launch verdict, as the launch guard does."""
+    bundle = release().bundle
+    hashes = {"bundle": bundle.sha256, "config": bundle.config_sha256, "digest": digest or bundle.digest, "facts": "0"}
+    document = canonical({"verdict_id": f"V-{at_ms}", "hashes": hashes, "outcome": outcome})
+    sha256 = bundle.policies["launch"].sha256
+    ledger.append(VerdictRecord(f"V-{at_ms}", at_ms, "launch", outcome, sha256, bundle.config_sha256, "0", document))
+
+
+@pytest.mark.parametrize(
+    ("launch", "said"),
+    [
+        pytest.param(lambda _: None, "no launch is on record", id="none"),
+        pytest.param(lambda one: allowed(one, START_MS - MINUTE_MS, "BLOCK_LAUNCH"), "is BLOCK_LAUNCH", id="blocked"),
+        pytest.param(lambda one: allowed(one, START_MS - 6 * MINUTE_MS), "too long ago", id="stale"),
+        pytest.param(lambda one: allowed(one, START_MS, digest="0" * 64), "another release", id="A90-other"),
+    ],
+)
+def test_R067_real_money_needs_a_fresh_launch_of_this_release(
+    tmp_path: Path, launch: Callable[[Ledger], None], said: str
+) -> None:
+    with Ledger.open(tmp_path / "trading.db", create=True) as ledger:
+        launch(ledger)
+    error = refused(tmp_path, mode=Mode.REAL)
+    assert said in str(error)
+    assert "launch-guard" in str(error)
+    assert isinstance(error, UsageError)
+
+
+def test_R013_R064_real_money_begins_at_stage_1_on_an_account_that_a_person_has_set_up(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "trading.db", create=True) as ledger:
+        allowed(ledger, START_MS)
+    error = refused(tmp_path, new_exchange(balance_usd=5_000), Mode.REAL)
+    assert "set every symbol to isolated margin" in str(error)
+    assert "set every symbol to 3x" in str(error)
+
+    async def act(scene: Scene) -> tuple[int, float, bool]:
+        for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+            for path, change in (("marginType", {"marginType": "ISOLATED"}), ("leverage", {"leverage": "3"})):
+                scene.exchange.call("POST", f"/fapi/v1/{path}", {"symbol": symbol, **change}, ACCOUNT)
+        async with scene.post() as post:
+            return *_standing(post), post.permit.granted
+
+    exchange = new_exchange(balance_usd=5_000)
+    assert at_venue(tmp_path, act, exchange=exchange, mode=Mode.REAL) == (1, 5_000.0, True)
+    with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
+        assert ledger.meta()["kind"] == "live"
+
+    async def again(scene: Scene) -> tuple[int, float]:
+        async with scene.post() as post:
+            return _standing(post)
+
+    # under way it goes on after a crash without another launch, blocked promotion or not; as paper it is not to be had
+    with Ledger.open(tmp_path / "trading.db") as ledger:
+        allowed(ledger, hours(4), "BLOCK_LAUNCH")
+    exchange.advance(hours(5))
+    assert at_venue(tmp_path, again, exchange=exchange, mode=Mode.REAL, start_ms=hours(5)) == (1, 5_000.0)
+    with pytest.raises(UsageError, match="it is the ledger of a live rollout"):
+        at_venue(tmp_path, again, exchange=exchange, start_ms=hours(5))
+
+
+def _standing(post: Post) -> tuple[int, float]:
+    posture = post.desk.governor.posture
+    return posture.stage, posture.cap_usd
+
+
+def test_A64_a_second_runner_is_refused_and_told_who_runs(tmp_path: Path) -> None:
+    ledger = tmp_path / "trading.db"
+    with InstanceLock(ledger, "run --real", START_MS):
+        found = holder(ledger)
+        assert found is not None
+        assert (found.what, found.since_ms) == ("run --real", START_MS)
+        with pytest.raises(UsageError, match=f"`run --real`, process {found.pid}, since 2024-01-02") as caught:
+            InstanceLock(ledger, "run --paper", START_MS + HOUR_MS).__enter__()
+        assert caught.value.exit_code == 2
+    assert holder(ledger) is None
+    assert json.loads((tmp_path / "trading.db.lock").read_text())["what"] == "run --real"
+    with InstanceLock(ledger, "run --paper", START_MS):
+        assert str(holder(ledger)).startswith("`run --paper`")
