@@ -9,15 +9,44 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.errors import Problem, UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+CONFIG = Path("config/prod_candidate_R1.yaml")
+MARKET = Path("state/market.db")
 RULES = Path("config/prod_scale_rules_R1.yaml")
 LEDGER = Path("reports/futures/live/trading.db")
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="The bundle of policies.")]
 LedgerOption = Annotated[Path, typer.Option("--ledger", envvar="STAGEGATE_LEDGER", help="The ledger to read.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="The frozen configuration.")]
+DbOption = Annotated[Path, typer.Option("--db", help="The market store.")]
+DataOption = Annotated[Path, typer.Option("--data", help="A folder of CSV files, or a market store.")]
+KlinesOption = Annotated[str, typer.Option("--klines", help="The folder of --data that holds the prices.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="Start, a UTC date or time.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="End, a UTC date or time (exclusive).")]
+SymbolsOption = Annotated[
+    list[str] | None, typer.Option("--symbols", help="Symbols; all of the configuration if absent.")
+]
+
+
+def moment(text: str | None, option: str) -> int | None:
+    """Return a date or time of the command line in ms UTC; None where there is none.
+
+    Raises:
+        UsageError: it is no date and no time.
+    """
+    from engine.clock import parse_time
+
+    try:
+        return None if text is None else parse_time(text)
+    except ValueError:
+        problem = f"`{text}` is no date or time"
+        raise UsageError(Problem("time", option, problem, "write 2022-03-01 or 2022-03-01T14:00:00Z")) from None
 
 
 def show(renderable: Any) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 import cli
-from engine.commands.shared import RULES
+from engine.commands.shared import CONFIG, RULES
 from engine.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -285,7 +285,7 @@ def test_R110_the_daily_report_is_archived_and_never_overwritten(
 ) -> None:
     ledger = rehearsed / "ledger.db"
     monkeypatch.chdir(tmp_path)
-    arguments: list[str | Path] = ["--ledger", ledger, "-c", ROOT / cli.CONFIG, "--rules", ROOT / RULES]
+    arguments: list[str | Path] = ["--ledger", ledger, "-c", ROOT / CONFIG, "--rules", ROOT / RULES]
     assert run(capsys, "report", "--daily", *arguments).code == 0
     archive = tmp_path / "reports/prod_reports/daily"
     before = {file.name: file.read_bytes() for file in archive.iterdir()}
