@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-build-isolation --no-deps
 
-.PHONY: help demo test check lint types unit bench campaign lock clean setup
+.PHONY: help demo test check lint types unit bench campaign requirements lock clean setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ unit: $(VENV)/.dev
 
 bench: $(VENV)/.bench  ## speed and memory beside what a user would pick instead
 	@$(BIN)/python -m benchmarks
+
+requirements: $(VENV)/.dev  ## run the suite and write docs/requirements.md: every row of the SOP, its code, its tests
+	@$(BIN)/pytest --requirements docs/requirements.md
 
 campaign: $(VENV)/.dev  ## days of trading at a venue that misbehaves, by seed, and kills at every write; long
 	@$(BIN)/python -m benchmarks.campaign

@@ -7,9 +7,24 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.requirements import recorder
+
 # A slow machine is no failure: speed is measured in benchmarks/, never by a law.
 settings.register_profile("suite", deadline=None, print_blob=True)
 settings.load_profile("suite")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--requirements", metavar="FILE", help="write which tests prove which rows of the SOP")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    recorder.register(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    recorder.tell_rows(items)
+
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
