@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import settings
 from tests.requirements import recorder
 
 # A slow machine is no failure: speed is measured in benchmarks/, never by a law.
-settings.register_profile("suite", deadline=None, print_blob=True)
-settings.load_profile("suite")
+# `HYPOTHESIS_PROFILE=long` tries harder.
+settings.register_profile("suite", deadline=None, print_blob=True, max_examples=50)
+settings.register_profile("long", deadline=None, print_blob=True, max_examples=1_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

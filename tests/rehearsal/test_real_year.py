@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from engine.ledger import Ledger
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -91,6 +93,11 @@ def test_the_equity_is_what_fills_settlements_and_prices_make_of_it(year: tuple[
     np.testing.assert_allclose(rebuilt["equity"], recorded["equity_usd"], atol=1e-6)
     flows = table(ledger, "SELECT at_ms, amount_usd FROM cash_flows WHERE account = 'risk'")
     np.testing.assert_allclose(unit_values(rebuilt["equity"], flows), recorded["nav"], rtol=1e-9)
+
+
+def test_a_ledger_says_which_prices_it_was_made_of(terra_and_ftx: Rehearsed) -> None:
+    with Ledger.open(terra_and_ftx.ledger, read_only=True) as real:
+        assert real.meta()["klines"] == "klines_composite"
 
 
 def daily_frame(ledger: Path, rebuilt: pd.DataFrame) -> pd.DataFrame:
