@@ -96,7 +96,11 @@ def flatten(
     if unread:
         print(f"{unread}\n  going on with what the venue names", file=sys.stderr)
     request = HaltRequest(ledger, mode, reason, symbols)
-    report = close_everything(request, lambda step, ms: None if as_json else show(step_text(step, ms)))
+    report = close_everything(
+        request,
+        lambda step, ms: None if as_json else show(step_text(step, ms)),
+        lambda problem: print(f"  {problem}; trying again until it is flat, the halt stays", file=sys.stderr),
+    )
     output(report_json(report) if as_json else report, lambda one: report_text(one, BY_HAND), as_json)
     raise typer.Exit(0 if report.flat else 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ class Terms:
         arrival_ms: after which a request can no longer arrive.
         patience_ms: when to give up; None: never.
         on_step: told each step as it is reached, to alert people at once.
+        on_problem: told each problem, the first time it is met: whoever waits sees why.
     """
 
     symbols: Collection[str]
@@ -39,6 +41,7 @@ class Terms:
     arrival_ms: int = ARRIVAL_MS
     patience_ms: int | None = None
     on_step: Callable[[str, int], None] | None = None
+    on_problem: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,4 +117,9 @@ class Progress:
 
     def problem(self, text: str) -> None:
         """Note what went wrong."""
+        if text in self.problems:
+            return
         self.problems[text] = None
+        if self.terms.on_problem is not None:
+            with suppress(Exception):  # nobody who listens may stop the closing
+                self.terms.on_problem(text)

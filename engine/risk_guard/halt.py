@@ -123,12 +123,15 @@ def mode_of(
     return known[kind]
 
 
-def close_everything(request: HaltRequest, on_step: Callable[[str, int], None]) -> FlattenReport:
+def close_everything(
+    request: HaltRequest, on_step: Callable[[str, int], None], on_problem: Callable[[str], None] | None = None
+) -> FlattenReport:
     """Halt and close everything; ends when the venue confirms that nothing stands, or nothing can be done from here.
 
     Args:
         request: what.
         on_step: told each step, and how many milliseconds after the beginning it was reached.
+        on_problem: told what goes wrong, each problem once.
 
     Raises:
         UsageError: the keys are not set, or no simulator is announced; the permit is gone all the same.
@@ -152,6 +155,7 @@ def close_everything(request: HaltRequest, on_step: Callable[[str, int], None]) 
             symbols=request.symbols,
             reason=request.reason,
             on_step=lambda step, at_ms: on_step(step, at_ms - began_ms),
+            on_problem=on_problem,
         )
         async with reached.venue(request.symbols, clock, lambda: False) as venue:
             return await flatten(venue, permit, clock, record, terms)

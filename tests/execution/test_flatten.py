@@ -376,3 +376,18 @@ def test_an_alert_that_fails_stops_nothing(tmp_path: Path) -> None:
     report = dealing(tmp_path, act, prepare=everything_stands)
     assert SEALED in report.steps
     assert "the alert of `latched` failed: RuntimeError('latched')" in report.problems
+
+
+def test_whoever_waits_is_told_each_problem_once_and_a_listener_that_fails_stops_nothing(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def listen(problem: str) -> None:
+        told.append(problem)
+        raise RuntimeError(problem)
+
+    async def act(deal: Dealing) -> FlattenReport:
+        return await deal.flatten(on_problem=listen)
+
+    report = dealing(tmp_path, act, lasting(Outage("503"), 30, from_ms=START_MS + 1), prepare=everything_stands)
+    assert SEALED in report.steps
+    assert told == list(report.problems) != []
