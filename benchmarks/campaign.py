@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tests.execution.faults.world import Play
 
 ROOT = Path(__file__).parents[1]
+DEATHS = "deaths"
+KINDS = ("alone", "pairs", "weeks", DEATHS, "faulty-deaths", "many-deaths", "guarded")
+SERVICE = "service"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in memory where there is one: a day writes thousands of files
 
 
@@ -49,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=4, help="seeds of each fault and each pair")
     parser.add_argument("--weeks", type=int, default=5, help="runs of a week")
     parser.add_argument("--deaths", type=int, default=1, help="die at every so many-th write of the short play")
-    parser.add_argument("--kinds", default="alone,pairs,weeks,deaths,many-deaths,guarded", help="which kinds")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="which kinds")
     parser.add_argument("--only", help="one run, such as pairs:17")
     parser.add_argument("--out", type=Path, default=ROOT / "reports/campaign.jsonl", help="a line a run, appended")
     parser.add_argument("--resume", action="store_true", help="leave out the runs that --out holds")
@@ -58,27 +61,35 @@ def main(arguments: list[str] | None = None) -> int:
     done = _done(asked.out) if asked.resume else {}
     results: list[Result] = []
     began_s = elapsed_s()
+    lived_through = False  # beyond its last point the short play is no fault run
     for kind, number, play in _asked(asked):
+        if kind == DEATHS and lived_through:
+            continue
         result = done.get((kind, number)) or _run(kind, number, play)
         if (kind, number) not in done:
             _append(asked.out, result)
             _tell(result, len(results) + 1, began_s)
-        results.append(result)
-        if kind == "deaths" and not result.counts["deaths"] and not result.violations:
-            print(f"the short play has {number} points to die at")
+        if kind == DEATHS and not result.counts["deaths"] and not result.violations:
+            print(f"the short play has {number * asked.deaths} points to die at, or a few less", flush=True)
+            lived_through = True
+        else:
+            results.append(result)
     return _sum_up(results, elapsed_s() - began_s)
 
 
 def _asked(asked: argparse.Namespace) -> Iterator[tuple[str, int, Play]]:
     from tests.execution.faults import plays
+    from tests.service.service_world import weeks_of_service
 
     kinds: dict[str, Iterator[Play]] = {
         "alone": plays.alone(asked.rounds),
         "pairs": plays.in_pairs(asked.rounds),
         "weeks": plays.weeks(asked.weeks),
-        "deaths": plays.deaths(range(0, plays.MOST_POINTS, asked.deaths)),
+        DEATHS: plays.deaths(range(0, plays.MOST_POINTS, asked.deaths)),
+        "faulty-deaths": plays.faulty_deaths(range(0, plays.MOST_POINTS, 2 * asked.deaths)),
         "many-deaths": plays.many_deaths(20 * asked.rounds),
         "guarded": plays.guarded(1),
+        SERVICE: weeks_of_service(asked.weeks),
     }
     if asked.only:
         kind, _, number = asked.only.partition(":")
@@ -93,13 +104,18 @@ def _run(kind: str, number: int, play: Play) -> Result:
     from tests.execution.faults.day import violations
     from tests.execution.faults.evidence import Evidence
     from tests.execution.faults.world import played
+    from tests.service.service_world import found_wrong, served
 
     began_s = sum(os.times()[:2])
     counts: dict[str, int] = {}
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         try:
-            ended = played(play, Path(folder))
-            found = tuple(str(one) for one in violations(Evidence(ended)))
+            if kind == SERVICE:
+                run = served(play, Path(folder))
+                ended, found = run.played, tuple(found_wrong(run))
+            else:
+                ended = played(play, Path(folder))
+                found = tuple(str(one) for one in violations(Evidence(ended)))
             counts = {
                 "fills": len(ended.account.fills),
                 "orders": len(ended.account.orders),

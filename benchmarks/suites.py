@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import backtests, bundles, commands, fuzz, memory, peer_backtests, rules_side, verdicts
+from benchmarks import backtests, bundles, commands, fuzz, memory, peer_backtests, reports, rules_side, verdicts
 from benchmarks.harness import Figure, NotMeasured, Target, processor_s
 from benchmarks.inputs import ROOT, SCALES, Inputs
 from benchmarks.machine import busy_s, load, yardstick_s
@@ -23,6 +23,7 @@ SUITES = {
     "zen-engine": rules_side.zen_figures,
     "python": rules_side.python_figures,
     "commands": commands.figures,
+    "reports": reports.figures,
     "bundle": bundles.figures,
     "mutate": bundles.mutation_figures,
     "memory": memory.figures,

@@ -23,6 +23,9 @@ INCIDENT = "incident"
 RECOVERY = "recovery"
 RESTART = "restart"
 SCALE_UP = "scale_up"
+PROMOTION = "promote"
+STAGE = "stage"
+"""The kind of the event of every transition: up, an abort or a restart; its subject is ``1->2``."""
 
 _ENGINES = "engines"
 _ENGINES_SEVERITY = "MEDIUM"  # A85: no hard stop and no REDUCE
@@ -33,8 +36,8 @@ class Request:
     """Something that happens only when enough people approve it.
 
     Attributes:
-        kind: ``recovery``, ``restart`` or ``scale_up``.
-        subject: the episode's kind for a recovery, else the outcome that asks.
+        kind: ``recovery``, ``restart``, ``scale_up`` or ``promote``.
+        subject: the episode's kind for a recovery, the stages for a promotion, else the outcome that asks.
         at_ms: when it was asked for.
         approvals: how many different people must agree.
     """
@@ -146,12 +149,19 @@ def after_verdict(
         trusted: False where the engines disagreed or one failed: entries are blocked, and an incident is opened, one
             for as long as it lasts; the verdict holds what each of them said.
     """
-    since_ms = None if trusted else (posture.distrusted_since_ms or now_ms)
+    opened = Step(dataclasses.replace(posture, distrusted_since_ms=None)) if trusted else distrusted(posture, now_ms)
+    step = _acted(opened.posture, policy, outcome, fired, now_ms, trusted=trusted)
+    return dataclasses.replace(step, changes=(*step.changes, *opened.changes))
+
+
+def distrusted(posture: Posture, now_ms: int) -> Step:
+    """Return the posture while the engines cannot be trusted: no entries, and one incident for as long as it lasts."""
+    since_ms = posture.distrusted_since_ms
+    after = dataclasses.replace(
+        posture, entries_allowed=False, distrusted_since_ms=now_ms if since_ms is None else since_ms
+    )
     opened = Change(INCIDENT, _ENGINES, {"severity": _ENGINES_SEVERITY})
-    changes = (opened,) if since_ms is not None and posture.distrusted_since_ms is None else ()
-    posture = dataclasses.replace(posture, distrusted_since_ms=since_ms)
-    step = _acted(posture, policy, outcome, fired, now_ms, trusted=trusted)
-    return dataclasses.replace(step, changes=(*step.changes, *changes))
+    return Step(after, () if since_ms is not None else (opened,))
 
 
 def _acted(posture: Posture, policy: Policy, outcome: str, fired: Iterable[str], now_ms: int, *, trusted: bool) -> Step:
@@ -262,8 +272,39 @@ def _may_scale(posture: Posture, effects: Effects, now_ms: int) -> bool:
     return now_ms - posture.scaled_up_at_ms >= effects.at_most_ms
 
 
+def cap_of(stages: Policy, stage: int, paper_usd: float) -> float:
+    """Return a stage's cap; the paper stage's is the simulated capital, which only a paper account has (R058)."""
+    return float(stages.stages[stage].cap_usd) or paper_usd
+
+
+def restart_cap_usd(stages: Policy, posture: Posture) -> float:
+    """Return the cap that a restart leads to; a paper account's is the one it has, as it stays at its stage."""
+    stage = stages.stages[posture.stage].restart_at
+    return cap_of(stages, stage, posture.cap_usd if stage == posture.stage else 0.0)
+
+
+def flow_into(cap_usd: float, equity_usd: float) -> float:
+    """Return the virtual flow with which a stage begins: it puts exactly its capital at risk (A53).
+
+    A stage without capital risks none and moves none: the account goes on flat, so that its NAV is never of nothing.
+    """
+    return cap_usd - equity_usd if cap_usd else 0.0
+
+
+def subject_of(start: int, to: int) -> str:
+    """Return a transition's name: ``1->2``."""
+    return f"{start}->{to}"
+
+
 def after_approval(
-    posture: Posture, policy: Policy, stages: Policy, request: Request, now_ms: int, *, equity_usd: float
+    posture: Posture,
+    policy: Policy,
+    stages: Policy,
+    request: Request,
+    now_ms: int,
+    *,
+    equity_usd: float,
+    paper_usd: float = 0.0,
 ) -> Step:
     """Return the posture once a request has all its approvals.
 
@@ -274,6 +315,7 @@ def after_approval(
         request: one of `posture.requests`.
         now_ms: the time of the last approval.
         equity_usd: the risk equity now; a restart begins with exactly the stage's capital (A53).
+        paper_usd: the simulated capital of the paper stage; 0 where money is real.
 
     Raises:
         ValueError: `request` is not waiting.
@@ -282,7 +324,7 @@ def after_approval(
         raise ValueError(f"no such request is waiting: {request.kind} {request.subject}")
     rest = tuple(other for other in posture.requests if other != request)
     if request.kind == RESTART:
-        return _restarted(posture, stages, now_ms, equity_usd)
+        return _restarted(posture, stages, now_ms, equity_usd, paper_usd)
     if request.kind == SCALE_UP:
         factor = policy.effects[request.subject].cap_factor
         assert factor is not None
@@ -303,13 +345,17 @@ def after_approval(
     return Step(after, (Change("episode_end", request.subject, {"exposure": after.exposure}),))
 
 
-def _restarted(posture: Posture, stages: Policy, now_ms: int, equity_usd: float) -> Step:
+def _restarted(posture: Posture, stages: Policy, now_ms: int, equity_usd: float, paper_usd: float) -> Step:
     stage = stages.stages[posture.stage].restart_at
-    cap_usd = float(stages.stages[stage].cap_usd)
+    cap_usd = cap_of(stages, stage, paper_usd)
     after = initial_posture(stage, cap_usd, now_ms)
     after = dataclasses.replace(after, scaled_up_at_ms=posture.scaled_up_at_ms)
+    flow_usd = flow_into(cap_usd, equity_usd)
     change = Change("restart", str(stage), {"stage": stage, "cap_usd": cap_usd, "from_stage": posture.stage})
-    return Step(after, (change,), flow_usd=cap_usd - equity_usd)
+    if stage == posture.stage:
+        return Step(after, (change,), flow_usd)
+    detail = {"from": posture.stage, "to": stage, "cap_usd": cap_usd, "flow_usd": flow_usd, "because": [RESTART]}
+    return Step(after, (change, Change(STAGE, subject_of(posture.stage, stage), detail)), flow_usd)
 
 
 def _exposure(effects: Effects) -> float:

@@ -5,19 +5,24 @@ The same for a rehearsal, for paper and for real money; what differs is the acco
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from engine.bounds import Change, after_approval, after_verdict, paused
+from engine.bounds import INCIDENT, PROMOTION, RESTART, Change, after_approval, after_verdict, distrusted, paused
 from engine.clock import DAY_MS
 from engine.facts import Standing
+from engine.operations.stages.steps import Rules, aborted, asked, promoted, waiting
+from engine.policy.model import ABORT
 from engine.verdict import Situation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
     from engine.bounds import Posture, Request, Step
     from engine.facts import FactSource, GuardWord
+    from engine.operations.stages.rollout import Decided, Rollout
     from engine.policy.effects import Effects
     from engine.policy.model import Policy
     from engine.verdict import Judge, Verdict
@@ -43,6 +48,10 @@ class Approvals(Protocol):
         """Return the requests approved at `now_ms`."""
         ...
 
+    def paper(self, request: Request) -> Mapping[str, Any]:
+        """Return what the record keeps of who approved it: the id of the request, so that it is used once."""
+        ...
+
 
 @dataclass(frozen=True)
 class Past:
@@ -54,6 +63,7 @@ class Past:
         flattened_ms: when the book was flattened, every time.
         outcome: of the last verdict; empty before the first.
         review: WITHIN, BREACH, or None where no review was held (A99).
+        paper_usd: the simulated capital of the paper stage (R058); 0 where money is real.
     """
 
     posture: Posture
@@ -61,6 +71,7 @@ class Past:
     flattened_ms: tuple[int, ...] = ()
     outcome: str = ""
     review: str | None = None
+    paper_usd: float = 0.0
 
 
 class Governor:
@@ -75,6 +86,13 @@ class Governor:
         past: what was before.
         record: takes every change, with its time.
         guard: returns what the risk guard says now; None where no guard watches.
+
+    Attributes:
+        judge: as given.
+        posture: the bounds in force.
+        outcome: of the action policy's last verdict.
+        review: as in `Past`.
+        rollout: decides by the stage policy; None: the stage stays what it is, but for restarts.
     """
 
     def __init__(
@@ -100,6 +118,8 @@ class Governor:
         self._flattened_ms = list(past.flattened_ms)
         self._record = record
         self._guard = guard
+        self.rollout: Rollout | None = None
+        self._rules = Rules(stages, judge.policy, past.paper_usd)
         self._recorded_posture: Posture | None = None
 
     @property
@@ -114,31 +134,89 @@ class Governor:
         forbidden = word is not None and word.epoch_ms == self.posture.epoch_ms and word.entries_blocked
         return self.posture.entries_allowed and not forbidden
 
-    def decide(self, now_ms: int) -> Verdict:
-        """Return the verdict of `now_ms`; what it does is in force when this returns.
+    @property
+    def closed_for(self) -> str:
+        """What closed the book that waits for its restart: an outcome; empty where none waits."""
+        return next((request.subject for request in self.posture.requests if request.kind == RESTART), "")
 
-        Approvals given by then come first. At the end of a day its facts join the streaks.
+    def decide(self, now_ms: int) -> Verdict:
+        """Return the action policy's verdict of `now_ms`; what the policies do is in force when this returns.
+
+        Approvals given by then come first. At the end of a day its facts join the streaks. The stage policy decides
+        last, on the bounds that the action policy has set; its verdicts are in `of_stages`.
         """
-        for request in self._approvals.given(self.posture.requests, now_ms):
-            self._record(now_ms, Change("approval_given", request.kind, {"subject": request.subject}))
-            equity = self._account.equity_usd
-            step = after_approval(self.posture, self.judge.policy, self._stages, request, now_ms, equity_usd=equity)
+        requests = [request for request in self.posture.requests if request.kind != PROMOTION]
+        for request in self._approvals.given(requests, now_ms):
+            self._note_given(request, now_ms)
+            step = after_approval(
+                self.posture,
+                self.judge.policy,
+                self._stages,
+                request,
+                now_ms,
+                equity_usd=self._account.equity_usd,
+                paper_usd=self._rules.paper_usd,
+            )
             self._take(step, now_ms)
         posture = self.posture
         situation = Situation(posture.stage, posture.exposure, posture.cap_usd, self._account.equity_usd)
         facts = self._facts.at(now_ms, self._standing())
         verdict = self.judge.verdict(facts, now_ms, situation, streaks_since_ms=posture.streaks_since_ms)
         decision = verdict.decision
-        step = after_verdict(
-            posture, self.judge.policy, decision.outcome, decision.fired, now_ms, trusted=decision.trusted
-        )
+        trusted = decision.trusted and (self.rollout is None or self.rollout.trusted)
+        step = after_verdict(posture, self.judge.policy, decision.outcome, decision.fired, now_ms, trusted=trusted)
         self._take(step, now_ms, verdict)
         self.outcome = verdict.outcome
         if now_ms % DAY_MS == 0:
             self.judge.add_day(now_ms, verdict.posted)
+        if self.rollout is not None:
+            self._decide_stage(self.rollout, verdict, now_ms)
         return verdict
 
-    def flattened(self, at_ms: int, outcome: str, effects: Effects, reason: str) -> None:
+    def of_stages(self) -> list[Verdict]:
+        """Return the stage policy's verdicts that are to be recorded, and forget them."""
+        return [] if self.rollout is None else self.rollout.unwritten()
+
+    def _decide_stage(self, rollout: Rollout, verdict: Verdict, now_ms: int) -> None:
+        """Have the stage policy decided: an abort acts by itself, a promotion waits for people (A32)."""
+        if now_ms % DAY_MS == 0:
+            rollout.add_day(now_ms, verdict.posted)
+        decided = rollout.decide(now_ms, self.posture, verdict.posted, self._flattened_ms, self._account.equity_usd)
+        if not decided.verdict.decision.trusted:  # from the next decision on it is part of the action policy's trust
+            rollout.keep(decided.verdict)
+            self._take(distrusted(self.posture, now_ms), now_ms, decided.verdict)
+        if decided.transition is None:
+            return
+        before = self.posture
+        if decided.transition.outcome == ABORT:
+            equity_usd = self._account.equity_usd
+            step = aborted(before, decided.transition, self._rules, now_ms, equity_usd=equity_usd)
+            self._take(step, now_ms, decided.verdict)
+        elif decided.promotes and before.paused_since_ms is None:
+            self._promote(decided, now_ms)
+        if self.posture != before:
+            rollout.keep(decided.verdict)
+
+    def _promote(self, decided: Decided, now_ms: int) -> None:
+        """Enter the next stage where people have agreed, else have them asked."""
+        assert decided.transition is not None
+        self._take(asked(self.posture, decided.transition, now_ms), now_ms, decided.verdict)
+        request = waiting(self.posture)
+        assert request is not None, "it was asked for"
+        if not self._approvals.given((request,), now_ms):
+            return
+        signers = tuple(self._note_given(request, now_ms).get("signers", ()))
+        equity_usd = self._account.equity_usd
+        step = promoted(self.posture, decided.transition, self._rules, equity_usd=equity_usd, approvals=signers)
+        self._take(step, now_ms, decided.verdict)
+
+    def _note_given(self, request: Request, now_ms: int) -> Mapping[str, Any]:
+        """Record that people agreed, by the id of what they signed: so it is used, and never again."""
+        paper = self._approvals.paper(request)
+        self._record(now_ms, Change("approval_given", request.kind, {"subject": request.subject, **paper}))
+        return paper
+
+    def flattened(self, at_ms: int, outcome: str, effects: Effects, reason: str, *, recorded: bool = False) -> None:
         """Take note that the book was closed from outside: by the risk guard, or by a person.
 
         Args:
@@ -146,12 +224,16 @@ class Governor:
             outcome: of the risk guard's policy.
             effects: of that outcome.
             reason: for the record.
+            recorded: the event of it stands in the ledger already: whoever closed the book wrote it.
         """
         step = paused(self.posture, outcome, effects, at_ms)
-        if not step.changes:
+        told = Change("flatten", outcome, {"reason": reason})
+        if not (recorded or step.changes):
             self._flattened_ms.append(at_ms)
-            self._record(at_ms, Change("flatten", outcome, {"reason": reason}))
-        self._take(step, at_ms)
+            self._record(at_ms, told)
+        others = tuple(change for change in step.changes if change.kind != told.kind)
+        named = (told,) if step.changes and not recorded else ()
+        self._take(dataclasses.replace(step, changes=(*named, *others)), at_ms)
 
     def _standing(self) -> Standing:
         posture = self.posture
@@ -172,7 +254,8 @@ class Governor:
             self._account.flow(now_ms, step.flow_usd, step.changes[0].kind)
         by = {"verdict_id": verdict.verdict_id} if verdict and (step.changes or step.posture != self.posture) else {}
         self._flattened_ms += [now_ms for change in step.changes if change.kind == "flatten"]
-        self._put(step.posture, now_ms, _with_incident(step.changes, self.judge.policy, verdict), by)
+        of_action = verdict if verdict is not None and verdict.policy is self.judge.policy else None
+        self._put(step.posture, now_ms, _with_incident(step.changes, self.judge.policy, of_action), by)
 
     def _put(self, posture: Posture, now_ms: int, changes: Iterable[Change], by: dict[str, str]) -> None:
         changes = tuple(changes)
@@ -183,6 +266,8 @@ class Governor:
         if bounds != before.in_force():
             reason = changes[0].kind if changes else "entries"
             self._record(now_ms, Change("bounds", reason, {**bounds, "reason": reason, **by}))
+        if self.rollout is not None:
+            self.rollout.note(now_ms, changes, posture, self.judge.policy.outcomes)
         if changes or (now_ms % DAY_MS == 0 and posture != self._recorded_posture):
             self._record_posture(now_ms)
 
@@ -201,4 +286,4 @@ def _with_incident(changes: Iterable[Change], policy: Policy, verdict: Verdict |
     yield from changes
     incident = policy.effects[verdict.outcome].incident if verdict else None
     if verdict and incident and any(change.kind in {"flatten", "episode_start"} for change in changes):
-        yield Change("incident", verdict.outcome, {"severity": incident})
+        yield Change(INCIDENT, verdict.outcome, {"severity": incident})

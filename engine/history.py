@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from engine.policy.model import Policy
 
 
+SHADOW_VERDICT = "shadow_verdict"
+"""The kind of the events of a candidate that runs beside production; the subject is its bundle's digest."""
+
+
 @dataclass(frozen=True)
 class RecordedDay:
     """The end of one complete UTC day, as the ledger knows it.
@@ -163,6 +167,52 @@ def replay_policy(policy: Policy, path: Path) -> PolicyReplay:
         LedgerError: the ledger cannot be read.
     """
     return PolicyReplay(str(path), replayed(policy, recorded_days(path)), policy.outcomes)
+
+
+@dataclass(frozen=True)
+class ShadowVerdict:
+    """What a candidate decided beside a verdict of production, on the same facts; it bound nothing.
+
+    Attributes:
+        at_ms: the moment.
+        policy: the policy's name.
+        policy_sha256: the candidate's.
+        outcome: the candidate's.
+        production: what was in force.
+        fired: the candidate's rules.
+    """
+
+    at_ms: int
+    policy: str
+    policy_sha256: str
+    outcome: str
+    production: str
+    fired: tuple[str, ...]
+
+
+def shadow_verdicts(ledger: Ledger, policy_sha256: str) -> tuple[ShadowVerdict, ...]:
+    """Return what one version of a policy decided beside production (`serve --shadow`), oldest first.
+
+    They are events of a kind of their own, never verdicts: whoever reads what binds cannot find them.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    found = []
+    for event in ledger.events(SHADOW_VERDICT):
+        said = json.loads(event.document)
+        if said["policy_sha256"] == policy_sha256:
+            found.append(
+                ShadowVerdict(
+                    event.at_ms,
+                    said["policy"],
+                    policy_sha256,
+                    said["outcome"],
+                    said["production"],
+                    tuple(said["fired"]),
+                )
+            )
+    return tuple(found)
 
 
 def differences(before: Sequence[DayOutcome], after: Sequence[DayOutcome]) -> tuple[Difference, ...]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
@@ -22,6 +21,7 @@ from engine.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from engine.bounds import Posture
     from engine.clock import Clock
@@ -29,11 +29,9 @@ if TYPE_CHECKING:
     from engine.ledger.rows import StoredDocument, VerdictRecord
     from engine.policy.bundle import Bundle
     from engine.policy.facts import Fact
-    from engine.reports.archive import Archived
 
 RISK, SHADOW = "risk", "shadow"
 ACTION, GUARD = "action", "risk_guard"
-REVIEW = "review"
 
 _OF_THE_QUESTION = ("policy", "vocabulary", "facts")  # worked out anew; the others are of the release it stood in
 
@@ -164,13 +162,12 @@ def review_at(ledger: Ledger, at_ms: int) -> str | None:
     nothing deviates, and there is nobody to hold a review.
     """
     from engine.facts import BREACH, WITHIN  # noqa: PLC0415 - keeps the answer that is already recorded fast
+    from engine.operations.reviews.standing import undecided_breach  # noqa: PLC0415 - the same
 
     if ledger.meta().get("kind") == "rehearsal":
         return WITHIN
-    held = ledger.verdicts(to_ms=at_ms, policy=REVIEW)
-    decided = [event.at_ms for event in ledger.events("approval_given", to_ms=at_ms) if event.subject == REVIEW]
-    undecided = [one for one in held if one.outcome == BREACH and one.at_ms >= max(decided, default=0)]
-    return BREACH if undecided else WITHIN if held else None
+    undecided = undecided_breach(ledger, BREACH, at_ms)
+    return None if undecided is None else BREACH if undecided else WITHIN
 
 
 def facts_at(ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int) -> dict[str, Fact]:
@@ -209,21 +206,6 @@ def _add_days(judge: Judge, ledger: Ledger, at_ms: int) -> None:
         return
     for snapshot in ledger.day_closes(-1, at_ms - 1):
         judge.add_day(snapshot.at_ms, facts_from(snapshot.document))
-
-
-def daily_report(path: Path, config: Path, rules: Path, clock: Clock) -> Archived:
-    """Write the daily report of now, with the verdict of now, into the configuration's archive.
-
-    Raises:
-        LedgerError: the ledger cannot be read or written.
-        ConfigError, PolicyError: configuration or bundle are wrong.
-    """
-    from engine.config import load_config  # noqa: PLC0415 - keeps the other questions fast
-    from engine.reports.daily import write_daily_report  # noqa: PLC0415 - the same
-
-    report_dir = Path(load_config(config).output.report_dir)
-    answer = verdict_at(path, rules, clock)
-    return write_daily_report(path, report_dir, at_ms=answer.record.at_ms)
 
 
 def verdict_log(path: Path, last: int | None, from_ms: int | None, to_ms: int | None) -> tuple[VerdictRecord, ...]:

@@ -2,54 +2,56 @@
 
 An alert that a service does not take is tried again, later and later, and holds back those behind it on the same route:
 people read them in the order in which things happened. A crash between sending and noting sends it once more; it is
-never lost.
+never lost. Any process may deliver; one at a time does, and another takes over when it dies.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
 
-from engine.alerts.alert import QUEUED, SENT, Alert
-from engine.clock import MINUTE_MS, SECOND_MS
+from engine.alerts.alert import QUEUED, ROUTE, SENT, Alert
+from engine.alerts.lane import Lane
+from engine.alerts.lease import Lease
+from engine.alerts.quiet import hush
+from engine.clock import DAY_MS
+from engine.errors import StagegateError
 from engine.ledger.rows import Event
+from engine.ledger.store import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
     from engine.alerts.routes import Route
+    from engine.alerts.settings import AlertSettings
     from engine.clock import Clock
-    from engine.ledger import Ledger
 
     Send = Callable[[str, str], Awaitable[bool]]
 
-FIRST_PAUSE_MS = 2 * SECOND_MS
-LONGEST_PAUSE_MS = 5 * MINUTE_MS
-LOOK_EVERY_MS = 250
+LOOK_EVERY_S = 0.25
+LEASE = "outbox"
+
+NEW_ROUTE_MS = DAY_MS
+"""A route that was not there before hears what happened in the last day, not of years."""
+
+_TAKE_OVER_S = 1.0
 _SEND_TIMEOUT_S = 20
-
-
-@dataclass
-class _Pace:
-    """Where a route stands: not before `next_ms`, and how often the alert in front has failed."""
-
-    next_ms: int = 0
-    failures: int = 0
-    sent: set[str] = field(default_factory=set)
 
 
 class Outbox:
     """Delivers what is queued in a ledger.
 
     Args:
-        ledger: open for writing; this outbox is the only one on it.
+        ledger: open for writing; this outbox is the only one on it, see `deliver_alerts`.
         routes: where alerts go.
         prefix: first word of every message.
         environ: the environment, for the addresses' secrets.
         clock: tells the time.
         send: sends a text to an address; None: Apprise.
+        repeats_ms: the same alert again within so long is counted, not sent.
     """
 
     def __init__(
@@ -60,68 +62,156 @@ class Outbox:
         environ: Mapping[str, str],
         clock: Clock,
         send: Send | None = None,
+        *,
+        repeats_ms: int = 0,
     ) -> None:
         self._ledger = ledger
-        self._routes = tuple(routes)
         self._prefix = prefix
         self._environ = environ
         self._clock = clock
         self._send = send or send_by_apprise
-        self._paces = {route.name: _Pace() for route in routes}
-        for event in ledger.events(SENT):
-            if (pace := self._paces.get(event.subject)) is not None:
-                pace.sent.add(json.loads(event.document)["alert_id"])
+        self._lanes = {route.name: Lane(route, repeats_ms) for route in routes}
+        self._place = 0
+        self._unwritten: list[Event] = []
+        self._begun = False
+
+    def on(self, ledger: Ledger) -> Self:
+        """Go on with the same ledger, opened again after a fault; what is not noted yet is noted first."""
+        self._ledger = ledger
+        return self
 
     @property
     def unreachable(self) -> tuple[str, ...]:
         """The routes whose environment variables are not set: what is queued for them waits."""
-        return tuple(route.name for route in self._routes if route.url.resolve(self._environ) is None)
+        lanes = self._lanes.values()
+        return tuple(lane.route.name for lane in lanes if lane.route.url.resolve(self._environ) is None)
 
     def waiting(self, route: Route) -> tuple[Alert, ...]:
-        """Return what has not been delivered to a route, oldest first."""
-        sent = self._paces[route.name].sent
-        rows = (row for row in self._ledger.events(QUEUED) if row.event_id not in sent)
-        return tuple(alert for row in rows if route.takes((alert := Alert.from_row(row)).severity))
-
-    async def deliver(self) -> int:
-        """Send what is due now, on every route; return how many were delivered.
+        """Return what has not been delivered to a route, as it was queued.
 
         Raises:
-            LedgerError: a delivery cannot be noted.
+            LedgerError: the ledger cannot be read.
         """
-        counts = await asyncio.gather(*(self._deliver_on(route) for route in self._routes))
+        self._read()
+        return self._lanes[route.name].waiting
+
+    async def deliver(self) -> int:
+        """Send what is due now, on every route; return how many alerts were delivered.
+
+        Raises:
+            LedgerError: what is queued cannot be read, or a delivery not be noted; it is noted with the next, and what
+                was delivered is not sent again meanwhile.
+        """
+        self._write()
+        self._read()
+        counts = await asyncio.gather(*(self._deliver_on(lane) for lane in self._lanes.values()))
+        self._write()
         return sum(counts)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until told to stop, then once more what is due."""
+        """Deliver until told to stop, then once more what is due.
+
+        Raises:
+            LedgerError: as `deliver`.
+        """
         while not stop.is_set():
             await self.deliver()
-            await asyncio.sleep(LOOK_EVERY_MS / SECOND_MS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
         await self.deliver()
 
-    async def _deliver_on(self, route: Route) -> int:
-        pace, count = self._paces[route.name], 0
-        address = route.url.resolve(self._environ)
-        if address is None or self._clock.now_ms() < pace.next_ms:
-            return 0
-        for alert in self.waiting(route):
-            if self._clock.now_ms() < pace.next_ms:
-                break
-            if not await self._send(address, alert.text(self._prefix)):
-                pace.failures += 1
-                pause_ms = min(FIRST_PAUSE_MS * 2 ** (pace.failures - 1), LONGEST_PAUSE_MS)
-                pace.next_ms = self._clock.now_ms() + pause_ms
-                break
+    def _read(self) -> None:
+        """Read what was written since the last time."""
+        if not self._begun:
+            self._begin()
+        for place, event in self._ledger.events_after(self._place, (QUEUED, SENT)):
+            self._place = place
+            if event.kind == QUEUED:
+                alert = Alert.from_row(event)
+                for lane in self._lanes.values():
+                    lane.queue(alert)
+            elif event.subject in self._lanes:
+                self._lanes[event.subject].sent(json.loads(event.document)["alert_id"], event.at_ms)
+
+    def _begin(self) -> None:
+        """Note the routes that are new on this ledger; what an older version delivered on is not new."""
+        begun = {event.subject: json.loads(event.document)["from_ms"] for event in self._ledger.events(ROUTE)}
+        missing = self._lanes.keys() - begun.keys()
+        before = {event.subject for event in self._ledger.events(SENT)} if missing else set()
+        now_ms = self._clock.now_ms()
+        for name in sorted(missing):
+            begun[name] = 0 if name in before else now_ms - NEW_ROUTE_MS
+            document = json.dumps({"from_ms": begun[name]})
+            self._ledger.append(Event(f"{ROUTE}-{name}", now_ms, ROUTE, name, document))
+        for name, lane in self._lanes.items():
+            lane.begins_ms = begun[name]
+        self._begun = True
+
+    async def _deliver_on(self, lane: Lane) -> int:
+        count = 0
+        address = lane.route.url.resolve(self._environ)
+        while address is not None and (letter := lane.next_letter(self._clock.now_ms())) is not None:
+            taken = await self._send(address, letter.text(self._prefix))
             now_ms = self._clock.now_ms()
-            pace.failures, pace.next_ms = 0, now_ms + route.every_ms
-            self._note(route, alert, now_ms)
-            count += 1
+            self._unwritten += lane.delivered(letter, now_ms) if taken else lane.refused(letter, now_ms)
+            if not taken:
+                break
+            count += len(letter.alerts)
+            self._write()
         return count
 
-    def _note(self, route: Route, alert: Alert, now_ms: int) -> None:
-        document = json.dumps({"alert_id": alert.alert_id, "late_ms": now_ms - alert.at_ms}, sort_keys=True)
-        self._ledger.append(Event(f"{alert.alert_id}-{route.name}", now_ms, SENT, route.name, document))
-        self._paces[route.name].sent.add(alert.alert_id)
+    def _write(self) -> None:
+        if self._unwritten:
+            self._ledger.append(self._unwritten)
+            self._unwritten = []
+
+
+async def deliver_alerts(
+    path: Path,
+    settings: AlertSettings,
+    environ: Mapping[str, str],
+    clock: Clock,
+    stop: asyncio.Event,
+    show: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Deliver a ledger's alerts until told to stop, in any process: one at a time does, the others wait to take over.
+
+    Beside a desk run it by `engine.alerts.apart.apart`, so that neither waits for the other.
+
+    Args:
+        path: of the ledger.
+        settings: where alerts go.
+        environ: the environment, for the addresses' secrets.
+        clock: as alerts are timed.
+        stop: ends it within a second, or after the message that is under way.
+        show: a line for the terminal, when something is wrong, such as a ledger that does not answer.
+    """
+    hush()
+    await asyncio.to_thread(_load)
+    lease = Lease.beside(path, LEASE)
+    said = ""
+    outbox: Outbox | None = None
+    try:
+        while not stop.is_set():
+            if lease.take():
+                try:
+                    with Ledger.open(path) as ledger:
+                        outbox = outbox or _outbox(ledger, settings, environ, clock)
+                        await outbox.on(ledger).run(stop)
+                except Exception as error:  # noqa: BLE001 - whatever is wrong here, the desk beside it goes on
+                    fault = error.problems[0].problem if isinstance(error, StagegateError) else type(error).__name__
+                    if fault != said:
+                        show(f"alerts wait: {fault}")
+                    said = fault
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _TAKE_OVER_S)
+    finally:
+        lease.release()
+
+
+def _outbox(ledger: Ledger, settings: AlertSettings, environ: Mapping[str, str], clock: Clock) -> Outbox:
+    prefix = settings.prefix_in(environ)
+    return Outbox(ledger, settings.routes, prefix, environ, clock, repeats_ms=settings.repeats_ms)
 
 
 async def send_by_apprise(address: str, text: str) -> bool:
@@ -135,9 +225,17 @@ async def send_by_apprise(address: str, text: str) -> bool:
         return False
 
 
+def _load() -> None:
+    """Load what sending needs before the first alert waits for it."""
+    import apprise  # noqa: PLC0415 - 0.3 s that only a sender needs
+
+    apprise.Apprise()
+
+
 def _notify(address: str, text: str) -> bool:
     import apprise  # noqa: PLC0415 - 0.3 s that only a sender needs
 
+    hush()
     service = apprise.Apprise()
     separator = "&" if "?" in address else "?"
     if not service.add(f"{address}{separator}overflow=split"):

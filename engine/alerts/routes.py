@@ -1,24 +1,15 @@
-"""Where alerts go: named routes, each an Apprise URL that names environment variables, and the severities it takes.
-
-Without a file of routes there is one, Telegram, from the frozen configuration's notification block (R023, R024).
-"""
+"""Where alerts go: named routes, each an Apprise URL that names environment variables, and the severities it takes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.alerts.alert import Severity
-from engine.clock import SECOND_MS
-from engine.config.mistakes import problems, schema_mistakes, shown
-from engine.config.secret import REFERENCE, Secret
-from engine.documents import read_document
-from engine.errors import ConfigError, Problem
+from engine.config.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
+    from engine.alerts.alert import Alert
     from engine.config.model import NotificationConfig
 
 TELEGRAM = "telegram"
@@ -42,9 +33,9 @@ class Route:
     least: Severity = Severity.INFO
     every_ms: int = EVERY_MS
 
-    def takes(self, severity: Severity) -> bool:
-        """Return whether an alert of this severity goes here."""
-        return severity.rank >= self.least.rank
+    def takes(self, alert: Alert) -> bool:
+        """Return whether an alert goes here."""
+        return alert.route == self.name if alert.route else alert.severity.rank >= self.least.rank
 
 
 def routes_of(notification: NotificationConfig) -> tuple[Route, ...]:
@@ -53,68 +44,3 @@ def routes_of(notification: NotificationConfig) -> tuple[Route, ...]:
     if not notification.enabled or token is None or chat is None:
         return ()
     return (Route(TELEGRAM, Secret(f"tgram://{token.template}/{chat.template}/")),)
-
-
-def load_routes(path: Path) -> tuple[Route, ...]:
-    """Return the routes of a file.
-
-    Raises:
-        ConfigError: with every mistake of the file.
-    """
-    document = read_document(path)
-    if not isinstance(document.data, dict):
-        problem = f"the file must hold `routes`, found {shown(document.data)}"
-        raise ConfigError(Problem("type", document.where(), problem, "see config/alerts.example.yaml"))
-    mistakes = schema_mistakes(document.data, _SCHEMA)
-    if mistakes:
-        raise ConfigError(problems(document, mistakes))
-    return tuple(
-        Route(
-            name,
-            Secret(values["url"]),
-            Severity(values.get("least", Severity.INFO)),
-            round(values.get("every_seconds", EVERY_MS / SECOND_MS) * SECOND_MS),
-        )
-        for name, values in document.data["routes"].items()
-    )
-
-
-def _names_its_secret(field: str, value: Any, error: Callable[[str, str], None]) -> None:
-    """Refuse an address that carries its secrets in the open: the file is committed."""
-    if isinstance(value, str) and not REFERENCE.search(value):
-        error(field, "env")
-
-
-_SCHEMA: dict[str, dict[str, Any]] = {
-    "routes": {
-        "type": "dict",
-        "empty": False,
-        "keysrules": {"type": "string"},
-        "valuesrules": {
-            "type": "dict",
-            "schema": {
-                "url": {
-                    "type": "string",
-                    "required": True,
-                    "check_with": _names_its_secret,
-                    "meta": {"expected": "an Apprise address whose secrets are `${NAMES}` of environment variables"},
-                },
-                "least": {
-                    "type": "string",
-                    "required": False,
-                    "allowed": [str(severity) for severity in Severity],
-                    "meta": {"expected": f"one of {', '.join(Severity)}"},
-                },
-                "every_seconds": {
-                    "type": "number",
-                    "required": False,
-                    "min": 0,
-                    "max": 3600,
-                    "meta": {"expected": "seconds from 0 to 3,600"},
-                },
-            },
-            "meta": {"expected": "a route with `url` and perhaps `least` and `every_seconds`"},
-        },
-        "meta": {"expected": "routes by name"},
-    },
-}

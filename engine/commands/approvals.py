@@ -22,18 +22,18 @@ def approvals(ledger: LedgerOption = LEDGER, signers: SignersOption = SIGNERS, a
 
     Example: stagegate approvals
     """
-    from engine.clock import SystemClock
     from engine.ledger import Ledger
+    from engine.live.account_time import clock_of
     from engine.operations.approvals import tallies
     from engine.reports.terminal_approvals import approvals_table
 
     with Ledger.open(ledger, read_only=True) as opened:
-        found = tallies(opened, signers, SystemClock().now_ms())
+        found = tallies(opened, signers, clock_of(opened).now_ms())
     output([tally.to_json() for tally in found] if as_json else found, approvals_table, as_json)
 
 
 def approve(
-    request: Annotated[str, typer.Argument(metavar="REQUEST", help="As `approvals` prints it, or its beginning.")],
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="As `approvals` prints it, or a part of it.")],
     key: Annotated[Path, typer.Option("--key", help="Your private OpenSSH key.")],
     ledger: LedgerOption = LEDGER,
     signers: SignersOption = SIGNERS,
@@ -42,14 +42,16 @@ def approve(
     """Sign a request with your OpenSSH key; it takes effect once enough different people have.
 
     Example: stagegate approve A20221114-090000-recovery-3fa9c1 --key ~/.ssh/id_ed25519
+
+    The only one of its kind that waits: stagegate approve bundle --key ~/.ssh/id_ed25519
     """
-    from engine.clock import SystemClock
     from engine.ledger import Ledger
+    from engine.live.account_time import clock_of
     from engine.operations.approvals import approve as sign_request
     from engine.reports.terminal_approvals import approval_text
 
     with Ledger.open(ledger) as opened:
-        tally = sign_request(opened, request, key.expanduser(), signers, SystemClock().now_ms())
+        tally = sign_request(opened, request, key.expanduser(), signers, clock_of(opened).now_ms())
     output(tally.to_json() if as_json else tally, approval_text, as_json)
 
 

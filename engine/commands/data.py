@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,15 +37,23 @@ def data_download(config: ConfigOption = CONFIG, db: DbOption = MARKET, as_json:
 
     Example: stagegate data download -c config/prod_candidate_R1.yaml
     """
-    from engine.clock import SystemClock
     from engine.config import load_config
+    from engine.live.public import public_market
     from engine.market.download import download
     from engine.reports.terminal import download_table, progress_bar
 
-    market = load_config(config).market
+    market, venue = load_config(config).market, public_market(db)
+    if venue.said:
+        print(venue.said, file=sys.stderr)
     with progress_bar("downloading") as advance:
         summary = download(
-            db, market.symbols, start_ms=market.start_ms, end_ms=market.end_ms, clock=SystemClock(), progress=advance
+            db,
+            market.symbols,
+            start_ms=market.start_ms,
+            end_ms=market.end_ms,
+            clock=venue.clock,
+            url=venue.url,
+            progress=advance,
         )
     output(summary, download_table, as_json)
 

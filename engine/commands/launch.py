@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.commands.approvals import SIGNERS, SignersOption
+from engine.commands.run import DataOption, KlinesOption, SpeedOption, SyntheticOption, aside, paper_prices
 from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output
 
 MARKET = Path("state/market.db")
@@ -26,23 +27,36 @@ def launch_guard(
     stage: Annotated[int | None, typer.Option("--stage", help="To be entered; the ledger's, or the first.")] = None,
     db: Annotated[Path, typer.Option("--db", help="The market store.")] = MARKET,
     signers: SignersOption = SIGNERS,
+    data: DataOption = None,
+    klines: KlinesOption = "klines",
+    synthetic: SyntheticOption = None,
+    speed: SpeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check everything that a launch depends on; exit code 0 for ALLOW_LAUNCH, 30 for BLOCK_LAUNCH.
 
-    It sends no order and changes nothing at the venue. The verdict is recorded, the report archived.
+    It sends no order and changes nothing at the venue. The verdict is recorded, the report archived. The paper account
+    is started where it does not answer yet, as `stagegate run --paper` does; that needs no launch.
 
     Example: stagegate launch-guard --rules config/prod_scale_rules_R1.yaml
 
-    On paper: stagegate launch-guard --paper --ledger reports/futures/paper/trading.db
+    On paper: stagegate launch-guard --paper
+
+    Offline: stagegate launch-guard --paper --synthetic 7
     """
     from engine.launch.case import LaunchRequest
     from engine.launch.guard import launch_guard as run
     from engine.launch.mode import mode_of
+    from engine.launch.paper import open_paper
+    from engine.live.connection import Mode
     from engine.reports.terminal_launch import launch_text
 
     mode = mode_of(ledger, paper=paper, real=real)
-    filed = run(LaunchRequest(rules, config, ledger, db, signers, mode, stage))
+    request = LaunchRequest(rules, config, ledger, db, signers, mode, stage)
+    prices = paper_prices(mode, data, klines, synthetic, speed)
+    if mode is Mode.PAPER:
+        open_paper(request, prices, aside)
+    filed = run(request)
     output(filed, lambda one: launch_text(one.report.to_json(), str(one.path)), as_json)
     raise typer.Exit(filed.report.exit_code)
 
@@ -61,11 +75,11 @@ def ack(
     from dataclasses import asdict
     from getpass import getuser
 
-    from engine.clock import SystemClock
-    from engine.launch.word import acknowledge
     from engine.ledger import Ledger
+    from engine.live.account_time import clock_of
+    from engine.live.launch_word import acknowledge
     from engine.reports.terminal_launch import ack_text
 
     with Ledger.open(ledger) as opened:
-        done = acknowledge(opened, name, by or getuser(), reason, SystemClock().now_ms())
+        done = acknowledge(opened, name, by or getuser(), reason, clock_of(opened).now_ms())
     output(asdict(done), ack_text, as_json)

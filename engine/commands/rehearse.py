@@ -37,6 +37,7 @@ def rehearse(
     from_: FromOption = None,
     to: ToOption = None,
     stage: Annotated[int, typer.Option(help="The stage to begin at.")] = 3,
+    stages: Annotated[bool, typer.Option("--stages", help="Promotions and aborts of stages are decided too.")] = False,
     approve: Annotated[str, typer.Option(help="Who approves: all (a day later), none, or a script.")] = "all",
     venue: Annotated[
         Literal["fast", "simulator"],
@@ -54,6 +55,8 @@ def rehearse(
 
     Another: stagegate rehearse --data ../shared/data --from 2022-03-01 --to 2023-03-01
 
+    The staged rollout: stagegate rehearse --stage 1 --stages
+
     The path of real orders: stagegate rehearse --days 7 --venue simulator
     """
     from engine.rehearsal.run import RehearsalRequest, default_folder, on_fast_loop, rehearse
@@ -66,7 +69,9 @@ def rehearse(
     from_ms, to_ms = moment(from_, "--from"), moment(to, "--to")
     folder = out or default_folder(seed, data, from_ms, to_ms)
     command = f"stagegate {' '.join(sys.argv[1:])}"
-    request = RehearsalRequest(config, rules, folder, seed, days, data, klines, from_ms, to_ms, stage, approve, command)
+    request = RehearsalRequest(
+        config, rules, folder, seed, days, data, klines, from_ms, to_ms, stage, approve, command, stages
+    )
     drills: list[Drill] = []
     with rehearsal_progress() as advance:
         done = rehearse(request, advance, carry_out=_real_path(seed, drills, drill) if on_simulator else on_fast_loop)

@@ -13,6 +13,7 @@ from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, Rule
 
 if TYPE_CHECKING:
     from engine.live.connection import Mode
+    from engine.live.paper import PaperPrices
     from engine.runner.bar import BarView
     from engine.runner.run import RunRequest
 
@@ -131,21 +132,30 @@ def _request(
     signers: Path,
     command: str,
 ) -> RunRequest:
-    from engine.live.connection import Mode
-    from engine.live.paper import prices_asked
     from engine.runner.run import RunRequest
 
-    mode = _mode(paper, real)
-    prices = prices_asked(data, klines, synthetic, speed)
-    if prices is not None and mode is Mode.REAL:
-        from engine.errors import Problem, UsageError
-
-        raise UsageError(Problem("prices", "--real", "real money trades at the venue's prices", "leave them out"))
+    mode = mode_asked(paper, real)
+    prices = paper_prices(mode, data, klines, synthetic, speed)
     what = f"{command} --{mode}"
     return RunRequest(config, rules, ledger, mode, signers, prices, what, streaming=command == "stream")
 
 
-def _mode(paper: bool, real: bool) -> Mode:
+def paper_prices(
+    mode: Mode, data: Path | None, klines: str, synthetic: int | None, speed: float | None
+) -> PaperPrices | None:
+    """Return the prices of a paper account as the options name them; None: they name none."""
+    from engine.errors import Problem, UsageError
+    from engine.live.connection import Mode
+    from engine.live.paper import prices_asked
+
+    prices = prices_asked(data, klines, synthetic, speed)
+    if prices is not None and mode is Mode.REAL:
+        raise UsageError(Problem("prices", "--real", "real money trades at the venue's prices", "leave them out"))
+    return prices
+
+
+def mode_asked(paper: bool, real: bool) -> Mode:
+    """Return whose money was named; one must be."""
     from engine.errors import Problem, UsageError
     from engine.live.connection import Mode
 
@@ -165,7 +175,7 @@ def _once(request: RunRequest, as_json: bool) -> None:
     from engine.runner.run import run_once
     from engine.runner.text import bar_text
 
-    view = run_once(request, _aside)
+    view = run_once(request, aside)
     output(view, bar_text, as_json)
     raise typer.Exit(_exit_code(view))
 
@@ -179,7 +189,7 @@ def _dry(request: RunRequest, as_json: bool) -> None:
     from engine.runner.run import run_dry
     from engine.runner.text import dry_text
 
-    dry = run_dry(request, _aside)
+    dry = run_dry(request, aside)
     output(dry, dry_text, as_json)
     raise typer.Exit(1 if dry.wrong else 0)
 
@@ -188,7 +198,7 @@ def _check(request: RunRequest, as_json: bool) -> None:
     from engine.runner.check import check_text
     from engine.runner.run import run_check
 
-    found = run_check(request, _aside)
+    found = run_check(request, aside)
     output(found, check_text, as_json)
     raise typer.Exit(0 if found.fine else 1)
 
@@ -197,6 +207,6 @@ def _line(text: str) -> None:
     print(text, flush=True)
 
 
-def _aside(text: str) -> None:
+def aside(text: str) -> None:
     """Print what is not the answer."""
     print(text, file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,15 +35,26 @@ def simulate_exchange(
     faults: Annotated[Path | None, typer.Option("--faults", help="A file of faults.")] = None,
     state: Annotated[Path | None, typer.Option("--state", help="A file by which it goes on after a restart.")] = None,
     balance: Annotated[float, typer.Option("--balance", help="Of the account, USDT.")] = 10_000.0,
+    isolated: Annotated[
+        int | None,
+        typer.Option(
+            "--isolated", help="Isolated margin with this leverage, as a person sets it at the venue.", min=1, max=20
+        ),
+    ] = None,
     announce: Annotated[
-        Path | None, typer.Option("--announce", help="Tell commands with --paper on this ledger where it is.")
+        Path | None,
+        typer.Option("--announce", help="Tell commands where it is: the ledger, or what STAGEGATE_DRILL_VENUE names."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Serve a simulated Binance USDⓈ-M exchange on this machine until Ctrl-C; prices are synthetic unless told.
 
     Example: stagegate simulate-exchange --seed 7 --speed 60 --state state/exchange.json
+
+    A drill: stagegate simulate-exchange --isolated 3 --announce state/drill
     """
+    from dataclasses import replace
+
     from engine.clock import SystemClock, parse_time
     from engine.errors import Problem, UsageError
     from engine.simulator.standalone import SimulateRequest, simulate
@@ -54,6 +65,7 @@ def simulate_exchange(
         problem = f"`{from_}` is no date or time"
         raise UsageError(Problem("time", "--from", problem, "write 2022-03-01 or 2022-03-01T14:00:00Z")) from None
     request = SimulateRequest(data, klines, seed, days, live, venue_url, from_ms, port, speed, faults, state, balance)
+    request = replace(request, isolated=isolated)
 
     def ready(serving: Serving) -> None:
         if announce is not None:

@@ -36,11 +36,11 @@ def verdict(
     """
     if context.invoked_subcommand:
         return
-    from engine.clock import SystemClock
     from engine.inquiry import verdict_at
+    from engine.live.account_time import clock_at
     from engine.reports.terminal import verdict_text
 
-    answer = verdict_at(ledger, rules, SystemClock(), moment(at, "--at"))
+    answer = verdict_at(ledger, rules, clock_at(ledger), moment(at, "--at"))
     output(answer.record, lambda record: verdict_text(record, ledger, why=why), as_json)
     raise typer.Exit(answer.exit_code)
 

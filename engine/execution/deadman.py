@@ -81,8 +81,8 @@ async def _shown(sender: Sender, symbol: str, request: StopRequest) -> Canary:
         with sender.venue.urgent(), suppress(VenueError):
             await sender.venue.cancel_stop(stop.client_id)
             await sender.resolve_stop(stop.client_id)
-    if later is None:
-        return Canary.UNCLEAR
+    if later is None or not sender.permit.present():
+        return Canary.UNCLEAR  # who halts meanwhile takes every stop away
     return Canary.TAKEN if later.status.ended else Canary.SPARED
 
 

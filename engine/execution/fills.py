@@ -29,6 +29,9 @@ OVERLAP_MS = MINUTE_MS
 VISIBLE_BY_MS = MINUTE_MS
 """A venue may deny an order for seconds while it exists; what it denies for longer is not ours."""
 
+NAMES_KEPT = 1_000
+"""Of orders lately heard of: weeks of them."""
+
 OPEN_BOOKS_MS = 30 * DAY_MS
 """How long an order whose fills are not all booked keeps its history being read again."""
 
@@ -56,8 +59,10 @@ class FillBook:
         self._names: dict[tuple[str, str], str] = {}
 
     def heard(self, symbol: str, venue_id: str, client_id: str) -> None:
-        """Remember the name of an order that the history tells by number only."""
+        """Remember the name of an order that the history tells by number only; of very old ones the venue is asked."""
         self._names[symbol, venue_id] = client_id
+        if len(self._names) > NAMES_KEPT:
+            del self._names[next(iter(self._names))]
 
     async def take(self, symbols: Iterable[str]) -> tuple[Fill, ...]:
         """Book what the ledger does not know yet of these symbols; return it, oldest first.

@@ -29,7 +29,10 @@ OPENING = "venue_opening"
 """The kind of the event that says what cash the account began with."""
 
 DIFFERENCE = "difference"
-"""The kind of the event of a difference; its subject is the symbol, or the account."""
+"""The kind of the event of a difference, once for each; its subject is the symbol, or the account."""
+
+GONE = "difference_gone"
+"""The kind of the event of a subject of which nothing differs any more."""
 
 SETTLE_S = 1.0
 """What differs is read again after so long: an order may just be filling."""
@@ -242,9 +245,35 @@ def _wallet_usd(venue: VenueSide, ledger: LedgerSide) -> Decimal | None:
 
 
 def _record(journal: Journal, found: Sequence[Difference], now_ms: int) -> None:
-    for subject in sorted({one.subject for one in found}):
+    """Record what differs anew, or otherwise than before, and once what no longer does."""
+    standing = _standing(journal)
+    for subject in sorted({one.subject for one in found} | standing.keys()):
         said = [{"kind": one.kind, "venue": one.venue, "ledger": one.ledger} for one in found if one.subject == subject]
-        journal.note_event(DIFFERENCE, subject, now_ms, json.dumps(said, sort_keys=True))
+        if not said:
+            journal.note_event(GONE, subject, now_ms, json.dumps(sorted({one["kind"] for one in standing[subject]})))
+        elif subject not in standing or _gist(said) != _gist(standing[subject]):
+            journal.note_event(DIFFERENCE, subject, now_ms, json.dumps(said, sort_keys=True))
+
+
+def _standing(journal: Journal) -> dict[str, list[dict[str, str]]]:
+    """Return what was recorded and is not gone: subject -> differences."""
+    standing: dict[str, list[dict[str, str]]] = {}
+    events = [*journal.ledger.events(DIFFERENCE), *journal.ledger.events(GONE)]
+    for event in sorted(events, key=lambda one: one.at_ms):
+        document = json.loads(event.document)
+        if event.kind == GONE:
+            standing.pop(event.subject, None)
+        elif isinstance(document, list):  # the others are single fills
+            standing[event.subject] = document
+    return standing
+
+
+def _gist(said: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str]]:
+    """Return what makes a difference another one; a difference in cash stays the same while both sides move."""
+    cash = Kind.BALANCE
+    return sorted(
+        (one["kind"], "", "") if one["kind"] == cash else (one["kind"], one["venue"], one["ledger"]) for one in said
+    )
 
 
 def _order_in_words(order: OrderState) -> str:

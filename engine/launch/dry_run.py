@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from engine.clock import HOUR_MS, iso
 from engine.launch.probe import Finding, Findings, Probe, unknown
 from engine.launch.stop_levels import has_stop, last_stop
-from engine.live.desk import RESTART, WARMUP_MS
+from engine.live.bar_reader import WARMUP_MS
 from engine.live.signals import Signals, Tape
+from engine.live.trader import RESTART
 from engine.portfolio.sizing import target_notional
 from engine.reports.numbers import number, usd
 from strategies.ensemble import make_sleeves

@@ -19,15 +19,15 @@ from engine.launch.look import look
 from engine.launch.release import read_rules
 from engine.launch.report import FAIL, Filed, LaunchReport, checks_of, warnings_of
 from engine.launch.signed import ask_for, papers
-from engine.launch.word import GUARD_RAN, acknowledged
 from engine.ledger import Ledger
 from engine.ledger.rows import Event
 from engine.live.connection import Connection
+from engine.live.launch_word import GUARD_RAN, acknowledged
 from engine.policy.worker import Worker
 from engine.posted import facts_from
 from engine.reports.archive import archive
 from engine.reports.plain import plain
-from engine.runner.launch import KINDS, check_kind
+from engine.runner.launch import ALLOW, KINDS, check_kind
 from engine.verdict import Judge, canonical
 from engine.version import version
 
@@ -66,8 +66,8 @@ def launch_guard(request: LaunchRequest, world: World | None = None) -> Filed:
     with Worker(rules.policy) as engine, Ledger.open(request.ledger, create=True) as ledger:
         check_kind(ledger, request.mode)
         case = open_case(request, world or World(), rules, ledger)
-        if "kind" not in ledger.meta():
-            ledger.set_meta(kind=KINDS[request.mode])  # what paper allowed is never taken for real money's
+        if isinstance(case.account, Connection):
+            case.account.mark(ledger)
         return _in_time_of(case, lambda clock: guarded(case, engine, clock))
 
 
@@ -101,6 +101,8 @@ async def guarded(case: Case, engine: Engine, clock: Clock) -> Filed:
     warnings = warnings_of(verdict)
     seen = acknowledged(case.ledger, warnings)
     checks = checks_of(verdict, findings, seen)
+    if verdict.outcome == ALLOW and "kind" not in case.ledger.meta():
+        case.ledger.set_meta(kind=KINDS[case.request.mode])  # what paper allowed is never taken for real money's
     record(case, verdict)
     report = LaunchReport(
         verdict_id=verdict.verdict_id,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 PACKAGE = "stagegate"
-LOCK = Path(__file__).resolve().parents[3] / "locks" / "runtime.lock"
+LOCK = Path(__file__).resolve().parents[2] / "locks" / "runtime.lock"
 """What a release was tested with."""
 
 NOT_INSTALLED, NO_ANSWER = 127, 124

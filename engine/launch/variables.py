@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
 from engine.launch.probe import Finding, Findings, Probe, yes
-from engine.live.connection import KEY, SECRET
+from engine.live.connection import KEY, SECRET, Mode
 
 if TYPE_CHECKING:
     from engine.live.connection import Connection
@@ -39,7 +39,7 @@ def keys_set(account: Connection | UsageError) -> Findings:
         if not missing:
             raise account
         return {fact: _set(name, found=name not in missing) for fact, name in FACTS.items()}
-    if account.announcement is not None:
+    if account.mode is Mode.PAPER:
         return dict.fromkeys(FACTS, yes("that of the simulated account"))
     return {fact: _set(name, found=True) for fact, name in FACTS.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from engine.errors import LedgerError, Problem
@@ -137,5 +137,9 @@ def copy(connection: sqlite3.Connection, source: Path, target: Path) -> None:
             help_ = "restore an older backup; the ledger was left as it is"
             raise LedgerError([Problem("corrupt", str(source), text, help_) for text in damage])
         partial.replace(target)
+    except OSError as error:
+        problem = f"the copy cannot be named: {error.strerror or error}"
+        raise LedgerError(Problem("cannot-open", str(target), problem, "name a file in a folder of yours")) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where no file can be, there is none to be removed
+            partial.unlink(missing_ok=True)

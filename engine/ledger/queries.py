@@ -145,6 +145,29 @@ class LedgerReader(OrderQueries):
         where = "at_ms BETWEEN ?1 AND ?2 AND (?3 IS NULL OR kind = ?3) ORDER BY at_ms, rowid"
         return self._read(Event, where, (*bounds(from_ms, to_ms), kind))
 
+    def last_event(self) -> Event | None:
+        """Return the latest event of any kind; None where there is none."""
+        found = self._read(Event, "at_ms = (SELECT max(at_ms) FROM events) ORDER BY rowid DESC LIMIT 1", ())
+        return found[0] if found else None
+
+    def audit_link(self, number: int) -> str | None:
+        """Return the hash of one link of the audit trail; None where there is none of this number."""
+        rows = self._rows("SELECT chain_sha256 FROM audit WHERE number = ?", (number,))
+        return str(rows[0][0]) if rows else None
+
+    def events_after(self, place: int, kinds: Sequence[str]) -> tuple[tuple[int, Event], ...]:
+        """Return the events of these kinds that were written after a place in the file, each with its own place.
+
+        Args:
+            place: of the last event that was seen; 0: none was. Only what is newer is read.
+            kinds: which are wanted.
+        """
+        columns = ", ".join(TABLES[Event].columns)
+        marks = ", ".join("?" * len(kinds))
+        # the plus keeps SQLite from the index of kinds, by which it would read all of them each time
+        sql = f"SELECT rowid, {columns} FROM events WHERE rowid > ? AND +kind IN ({marks}) ORDER BY rowid"  # noqa: S608 - own names only
+        return tuple((row[0], Event(*row[1:])) for row in self._rows(sql, (place, *kinds)))
+
     def counts(self) -> dict[str, int]:
         """Return the number of rows of every table of data."""
         names = sorted(table.name for table in TABLES.values())

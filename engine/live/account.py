@@ -6,6 +6,7 @@ flows move it. What happens at an instant comes after the mark of that instant (
 
 from __future__ import annotations
 
+import json
 from bisect import insort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 RISK = "risk"
 VIRTUAL = "virtual"
+ADOPTED = "adopted"
+"""The kind of the event of a running account that was taken over: what it had made since its first mark."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class RiskAccount:
         book = account.book
         account._units, account._equity = marks.units.item(-1), marks.equity_usd.item(-1)
         account._capital = marks.equity_usd.item(0) + sum(flow.amount_usd for flow in ledger.cash_flows(RISK))
+        account._capital += sum(json.loads(event.document)["profit_usd"] for event in ledger.events(ADOPTED))
         account.take(ledger.fills(RISK))
         account.take(ledger.funding(RISK))
         flows = ledger.cash_flows(RISK)[len(book.flows) :]

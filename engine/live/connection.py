@@ -1,5 +1,7 @@
 """Which account at which venue: the real one by the environment's keys, the paper one as its simulator announced it.
 
+In a drill the real one is an account at a simulator, which the environment names; everything else of it is real.
+
 One small value, so that every command connects alike; what differs between paper and real money is only what is here.
 """
 
@@ -14,8 +16,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.clock import SECOND_MS, SystemClock
+from engine.drill import ANNOUNCEMENT, DRILL, drill_venue
 from engine.errors import Problem, UsageError
 from engine.execution.binance.client import Addresses, Keys
+from engine.live import drill
 from engine.live.whole_file import replace_json
 from engine.timeline import run_paced
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.execution.binance.adapter import BinanceVenue
     from engine.execution.binance.streams import Patience
+    from engine.ledger import Ledger
 
 KEY, SECRET = "BINANCE_API_KEY", "BINANCE_API_SECRET"
 """The environment variables of the real account (R021, R022)."""
@@ -40,6 +45,10 @@ class Mode(StrEnum):
 
     PAPER = "paper"
     REAL = "real"
+
+
+MODES = {"live": Mode.REAL, "paper": Mode.PAPER}
+"""Whose money, by the kind of a ledger."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,24 @@ class Connection:
     @property
     def where(self) -> str:
         """In words, for people."""
-        return "Binance USDⓈ-M futures" if self.announcement is None else f"simulator at {self.announcement.rest_url}"
+        if self.announcement is None:
+            return "Binance USDⓈ-M futures"
+        simulator = f"simulator at {self.announcement.rest_url}"
+        return f"{DRILL}: {simulator}" if self.is_drill else simulator
+
+    @property
+    def is_drill(self) -> bool:
+        """Whether commands for real money are being practised at a simulator."""
+        return self.mode is Mode.REAL and self.announcement is not None
+
+    def mark(self, ledger: Ledger) -> None:
+        """Mark a ledger that is made in a drill, so that it is never taken for one of real money.
+
+        Raises:
+            LedgerError: it cannot be written.
+        """
+        if self.is_drill:
+            drill.mark(ledger)
 
     def run(self, main: Callable[[Clock], Awaitable[T]]) -> T:
         """Run a coroutine in the time of the venue: the machine's, or a simulator's own."""
@@ -133,25 +159,29 @@ def connection(mode: Mode, ledger: Path, environ: Mapping[str, str] | None = Non
     Args:
         mode: paper or real.
         ledger: on paper, the simulator is announced beside it.
-        environ: holds the real keys; None: the process's environment.
+        environ: holds the real keys, and the venue of a drill; None: the process's environment.
 
     Raises:
-        UsageError: no-key, no-exchange, exchange: the keys are not set, or no simulator is announced.
+        UsageError: no-key, no-exchange, exchange, drill: the keys are not set, no simulator is announced, or the ledger
+            is of a drill where there is none, or the other way round.
     """
     if mode is Mode.PAPER:
         said = read_announcement(announced_beside(ledger))
         return Connection(mode, Keys(said.api_key, said.api_secret), said)
     environ = os.environ if environ is None else environ
+    announced = drill_venue(environ)
+    drill.check(ledger, drill=announced is not None)
     missing = [name for name in (KEY, SECRET) if not environ.get(name, "").strip()]
     if missing:
         help_ = "set it in the environment of this command; it is read from nowhere else"
         raise UsageError([Problem("no-key", name, "it is not set, or empty", help_) for name in missing])
-    return Connection(mode, Keys(environ[KEY].strip(), environ[SECRET].strip()))
+    keys = Keys(environ[KEY].strip(), environ[SECRET].strip())
+    return Connection(mode, keys, None if announced is None else read_announcement(announced))
 
 
 def announced_beside(ledger: Path) -> Path:
     """Return the file in which a simulator is announced to everyone who works on a ledger."""
-    return ledger.with_name(f"{ledger.name}.exchange.json")
+    return ledger.with_name(f"{ledger.name}{ANNOUNCEMENT}")
 
 
 def announce(path: Path, announcement: Announcement) -> None:

@@ -84,6 +84,7 @@ def hands_at(
     return Hands(
         venue=venue,
         permit=permit,
+        sender=sender,
         fills=fills,
         executor=Executor(sender, fills, limit_timeout_ms=timeout_ms, on_fill=on_fill),
         stops=StopKeeper(sender),

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.clock import SimulatedClock, SystemClock
 from engine.config import load_config
 from engine.errors import UsageError
-from engine.inquiry import now_of
 from engine.ledger import Ledger
-from engine.live.connection import Mode, connection
+from engine.live.account_time import clock_of
+from engine.live.connection import MODES, connection
 from engine.operations.incidents.book import Incident, StepRecord, find, incidents
 from engine.operations.incidents.caretaker import Caretaker, tick
 from engine.operations.incidents.closing import close
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from engine.config import FrozenConfig
 
 T = TypeVar("T")
-
-_MODES = {"live": Mode.REAL, "paper": Mode.PAPER}
 
 
 @dataclass(frozen=True)
@@ -228,7 +225,7 @@ class IncidentDesk:
         with Ledger.open(self.ledger) as ledger:
             kind = ledger.meta().get("kind", "")
             try:
-                reached = connection(_MODES[kind], self.ledger) if kind in _MODES else None
+                reached = connection(MODES[kind], self.ledger) if kind in MODES else None
                 why = f"a {kind or 'new'} ledger has no account at a venue"
             except UsageError as error:
                 reached, why = None, error.problems[0].problem
@@ -242,19 +239,6 @@ class IncidentDesk:
                     return await act(Means(ledger, clock, papers, venue))
 
             return reached.run(main)
-
-
-def clock_of(ledger: Ledger) -> Clock:
-    """Return the time of a ledger: a rehearsal stands still, a simulated venue has a time of its own."""
-    kind = ledger.meta().get("kind")
-    if kind == "rehearsal":
-        return SimulatedClock(now_of(ledger, SystemClock()))
-    try:
-        said = connection(Mode.PAPER, ledger.path).announcement if kind == "paper" else None
-    except UsageError:
-        said = None
-    real = SystemClock()
-    return real if said is None else SimulatedClock(said.simulated_ms(real.now_ms()))
 
 
 def papers_of(rules: Path) -> IncidentPapers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.bounds import initial_posture
@@ -12,10 +12,14 @@ from engine.facts import Assumptions, FactSource
 from engine.governor import Governor, Past, launch_changes
 from engine.inquiry import ACTION, posture_at, review_at
 from engine.live.account import RiskAccount
-from engine.live.desk import BAR, RESTART, WARMUP_MS, Desk, Parts, Rules
+from engine.live.bar_reader import WARMUP_MS
+from engine.live.desk import BAR, Desk
+from engine.live.desk_parts import Parts, Rules
 from engine.live.eventlog import EventLog
 from engine.live.settlements import SettlementBook
 from engine.live.signals import Signals, Tape
+from engine.live.stages import Books, Staging, paper_capital_usd, rollout_of
+from engine.live.trader import RESTART
 from engine.portfolio import Bounds
 from engine.posted import facts_from
 from engine.verdict import Judge, bundle_documents, bundle_hashes
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from engine.execution.fills import FillBook
     from engine.execution.flattened import FlattenReport
     from engine.execution.permit import Permit
+    from engine.execution.sending import Sender
     from engine.execution.stops import StopKeeper
     from engine.execution.venue import Venue
     from engine.facts import GuardWord
@@ -57,6 +62,7 @@ class Hands:
 
     venue: Venue
     permit: Permit
+    sender: Sender
     fills: FillBook
     executor: Executor
     stops: StopKeeper
@@ -98,7 +104,15 @@ def launch(ledger: Ledger, release: Release, *, kind: str, stage: int, capital_u
 
 
 def open_desk(
-    ledger: Ledger, release: Release, hands: Hands, engine: Engine, shadow: Shadow, approvals: Approvals, clock: Clock
+    ledger: Ledger,
+    release: Release,
+    hands: Hands,
+    engine: Engine,
+    shadow: Shadow,
+    approvals: Approvals,
+    clock: Clock,
+    *,
+    staging: Staging | None = None,
 ) -> Desk:
     """Return a desk that goes on where the ledger stands.
 
@@ -110,6 +124,7 @@ def open_desk(
         shadow: the shadow account.
         approvals: who approves what.
         clock: the time.
+        staging: what the stage policy is decided with; None: the stage stays what it is, but for restarts.
 
     Raises:
         LedgerError: the ledger cannot be read, or holds no rollout.
@@ -131,10 +146,13 @@ def open_desk(
         FactSource(account.book, shadow.book, assumptions),
         account,
         approvals,
-        past_of(ledger, start_ms),
+        replace(past_of(ledger, start_ms), paper_usd=paper_capital_usd(ledger, config)),
         events.record,
         hands.guard,
     )
+    if staging is not None:
+        books = Books(account.book, shadow.book)
+        governor.rollout = rollout_of(ledger, bundle, config, staging, books, release.engine_version)
     restarts: dict[str, list[int]] = {}
     for event in ledger.events(RESTART):
         restarts.setdefault(event.subject, []).append(json.loads(event.document)["bar_ms"])

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.clock import Clock
+    from engine.config import FrozenConfig
     from engine.live.connection import Connection
 
 FASTEST = 50.0
 """Simulated seconds a second: beyond, what takes a client a moment takes it longer than the venue waits."""
 
+ISOLATED = "ISOLATED"
 START_S = 90.0
 LOOK_S = 0.05
 _LAST_LINES = 3
@@ -53,7 +55,7 @@ class PaperPrices:
         if self.data is not None:
             words = f"recorded in `{self.data}`, {self.klines}"
         else:
-            words = "the venue's public ones" if self.seed is None else f"synthetic, seed {self.seed}"
+            words = "of the venue's public market" if self.seed is None else f"synthetic, seed {self.seed}"
         return words if self.speed == 1 else f"{words}, {self.speed:g} simulated seconds a second"
 
     @property
@@ -86,14 +88,14 @@ def prices_asked(data: Path | None, klines: str, seed: int | None, speed: float 
 
 
 def paper_account(
-    ledger: Path, asked: PaperPrices | None, balance_usd: float, tell: Callable[[str], None]
+    ledger: Path, asked: PaperPrices | None, config: FrozenConfig, tell: Callable[[str], None]
 ) -> Connection:
     """Return how to reach the paper account of a ledger; its exchange is started where none answers.
 
     Args:
         ledger: whose account it is.
         asked: where prices are to come from; None: from where they came before, at first from the public market.
-        balance_usd: that a new account begins with.
+        config: a new account has its cash, its margin type and its leverage.
         tell: a line for the terminal.
 
     Raises:
@@ -111,7 +113,7 @@ def paper_account(
     found = _answering(ledger)
     if found is not None:
         return found
-    found, pid = _start(ledger, prices, balance_usd, tell)
+    found, pid = _start(ledger, prices, config, tell)
     problem = replace_json(path, {"prices": asdict(prices), "pid": pid})
     if problem:
         raise UsageError(Problem("exchange", str(path), problem, "name a folder you may write to"))
@@ -152,10 +154,13 @@ def _answering(ledger: Path) -> Connection | None:
 
 
 def _start(
-    ledger: Path, prices: PaperPrices, balance_usd: float, tell: Callable[[str], None]
+    ledger: Path, prices: PaperPrices, config: FrozenConfig, tell: Callable[[str], None]
 ) -> tuple[Connection, int]:
     """Start the exchange where it was before, so that whoever knows its address finds it again; else anywhere."""
-    options = ["--state", f"{ledger}.exchange.state.json", "--announce", str(ledger), "--balance", f"{balance_usd:.2f}"]
+    options = ["--state", f"{ledger}.exchange.state.json", "--announce", str(ledger)]
+    options += ["--balance", f"{config.backtest.initial_cash_usd:.2f}"]
+    if config.futures.margin_type == ISOLATED:
+        options += ["--isolated", str(config.futures.leverage)]
     log = ledger.with_name(f"{ledger.name}.exchange.log")
     ledger.parent.mkdir(parents=True, exist_ok=True)
     pid = None
@@ -218,4 +223,6 @@ def _why(log: Path, prices: PaperPrices) -> Problem:
         lines = []
     said = "; ".join(line.strip() for line in lines) or "it did not say why"
     help_ = "without the venue's public prices, add `--synthetic 7` or `--data FOLDER`"
-    return Problem("no-exchange", "paper account", f"the simulated exchange does not start on {prices}: {said}", help_)
+    return Problem(
+        "no-exchange", "paper account", f"the simulated exchange does not start on prices {prices}: {said}", help_
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.clock import SystemClock
 from engine.ledger import Ledger
-from engine.live.incident_desk import clock_of
+from engine.live.account_time import clock_of
 from engine.operations.incidents.releases import Release, SuiteRun, record_tested, release_of, run_suite
 from engine.operations.incidents.rollback import RolledBack, Tag, restore_config, roll_back, tags
 

@@ -22,6 +22,7 @@ from engine.live.decision_file import DecisionFiles, named
 from engine.live.heartbeat import Heartbeat, heartbeat_beside, read_beat
 from engine.live.lock import Holder, holder
 from engine.live.opening import FOR_EVER_MS, last_bar_ms, launched_ms
+from engine.live.service_sign import ServiceSign, locked_as, read_sign, service_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +128,9 @@ class Status:
         venue: what the venue holds; None: it did not tell.
         differences: what venue and ledger do not agree on; None: it cannot be told.
         unknown: what could not be told, and why.
+        service: who keeps all of it running; None: nobody does.
+        kept: its last sign of life: how each process is; None: there is none.
+        kept_age_ms: of the machine's time.
     """
 
     mode: str
@@ -142,6 +146,9 @@ class Status:
     venue: AtVenue | None
     differences: tuple[Difference, ...] | None
     unknown: tuple[str, ...] = field(default_factory=tuple)
+    service: Holder | None = None
+    kept: ServiceSign | None = None
+    kept_age_ms: int | None = None
 
     @property
     def whole(self) -> bool:
@@ -164,6 +171,7 @@ def status(ledger: Path, mode: Mode, report_dir: Path) -> Status:
     permit = Permit.beside(ledger)
     beat = read_beat(heartbeat_beside(ledger))
     running = holder(ledger)
+    kept = read_sign(service_beside(ledger))
     if running is None:
         unknown.append("no runner runs: nothing is decided, and stops are kept by the venue alone")
     return Status(
@@ -180,6 +188,9 @@ def status(ledger: Path, mode: Mode, report_dir: Path) -> Status:
         venue=None if told is None else _held(at_ms, told),
         differences=None if told is None or side is None else differences(told, side),
         unknown=tuple(unknown),
+        service=holder(locked_as(ledger)),
+        kept=kept,
+        kept_age_ms=None if kept is None else kept.age_ms(),
     )
 
 

@@ -10,6 +10,7 @@ from engine.reports.numbers import UNKNOWN, age, count, number, usd
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.live.service_sign import ChildSign
     from engine.live.status import AtVenue, InLedger, Standing, Status
 
 
@@ -25,6 +26,7 @@ def _head(found: Status) -> Iterable[str]:
     beat = found.heartbeat
     sign = "no sign of life" if beat is None else f"last sign of life {age(found.heartbeat_age_ms)} ago ({beat.state})"
     yield f"runner   {runner}; {sign}"
+    yield from _service(found)
     if found.permitted:
         permit = found.permit
         doubts = f"; but: {', '.join(beat.doubts)}" if beat is not None and beat.doubts and found.runner else ""
@@ -33,11 +35,31 @@ def _head(found: Status) -> Iterable[str]:
         yield "halt     HALTED: nothing adds risk; `stagegate resume` lifts it"
     guard = found.guard
     if guard is None:
-        yield "guard    says nothing about this ledger"
+        yield "guard    says nothing about this ledger: `stagegate risk-guard` watches it"
     else:
         stale = "" if guard.holds else ", too old to mean anything"
         doing = f"; {guard.doing}" if guard.doing else ""
         yield f"guard    {guard.outcome}, {age(max(0, guard.age_ms))} ago{stale}{doing}"
+
+
+def _service(found: Status) -> Iterable[str]:
+    """Yield who keeps the processes running, where a service ever did: by its lock, which no dead process holds."""
+    kept = found.kept
+    if found.service is None:
+        if kept is not None:
+            ago = age(found.kept_age_ms)
+            yield f"service  NOT RUNNING, last sign of life {ago} ago: nobody starts again what dies, `stagegate serve`"
+        return
+    if kept is None:
+        yield f"service  {found.service}"
+        return
+    children = ", ".join(_child(each) for each in kept.children)
+    yield f"service  {found.service}; {children}; last sign of life {age(found.kept_age_ms)} ago"
+
+
+def _child(each: ChildSign) -> str:
+    died = "" if not each.deaths else f" (died {count(each.deaths, 'time')}, the last: {each.said})"
+    return f"{each.name} {each.state}{died}"
 
 
 def _venue(found: Status) -> Iterable[str]:

@@ -10,10 +10,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.bounds import PROMOTION
 from engine.clock import iso
 from engine.errors import Problem, StagegateError, UsageError
 from engine.ledger.rows import Event, sha256_of
 from engine.operations.signatures import SignatureError, sign, verified
+from engine.operations.stages.tenure import Tenure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from engine.operations.signatures import Signer
 
 ASKED, APPROVED, USED = "approval_request", "approval", "approval_given"
+
+WAITING = "waiting"
+OVER = frozenset({"used", "expired"})
+"""Where a request stands when no signature counts any more."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class Tally:
             return "used"
         if self.expired:
             return "expired"
-        return "granted" if self.granted else "waiting"
+        return "granted" if self.granted else WAITING
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -139,7 +145,7 @@ def approve(ledger: Ledger, request_id: str, key: Path, signers: Path, now_ms: i
 
     Args:
         ledger: open for writing.
-        request_id: or the beginning of one that no other has.
+        request_id: or a part of one that no other has which still waits.
         key: the person's private key.
         signers: the allowed-signers file.
         now_ms: the time of the signature.
@@ -151,7 +157,7 @@ def approve(ledger: Ledger, request_id: str, key: Path, signers: Path, now_ms: i
     """
     tally = find(ledger, request_id, signers, now_ms)
     identity = tally.request.request_id
-    if tally.state in {"used", "expired"}:
+    if tally.state in OVER:
         when = iso(tally.used_ms if tally.used_ms is not None else tally.request.expires_ms)
         raise UsageError(Problem("over", identity, f"it is {tally.state} since {when}", "ask for it anew"))
     signature = sign(tally.request.document.encode(), key)
@@ -167,13 +173,17 @@ def find(ledger: Ledger, request_id: str, signers: Path, now_ms: int) -> Tally:
     """Return where one request stands.
 
     Raises:
-        UsageError: none, or more than one, begins like that.
+        UsageError: none, or more than one, is called like that; one that waits goes before the others.
         LedgerError: the ledger cannot be read.
     """
-    found = [tally for tally in tallies(ledger, signers, now_ms) if tally.request.request_id.startswith(request_id)]
+    named = [
+        tally for tally in tallies(ledger, signers, now_ms) if request_id and request_id in tally.request.request_id
+    ]
+    open_ = [tally for tally in named if tally.state not in OVER]
+    found = [tally for tally in open_ if tally.state == WAITING] or open_ or named
     if len(found) == 1:
         return found[0]
-    problem = f"{'no request begins' if not found else f'{len(found)} requests begin'} with `{request_id}`"
+    problem = f"{'no request is' if not found else f'{len(found)} requests are'} called `{request_id}`"
     raise UsageError(Problem("no-request", str(ledger.path), problem, "`stagegate approvals` lists them"))
 
 
@@ -211,6 +221,7 @@ class SignedApprovals:
         self._signers = signers
         self._hashes = dict(context)
         self._valid_ms = valid_ms
+        self._found: dict[tuple[str, str, int], Tally | None] = {}
 
     def ask(self, request: Request, *, decision_id: str, stage: int, amount_usd: float | None) -> ApprovalRequest:
         """Record what a verdict asks people for."""
@@ -223,12 +234,34 @@ class SignedApprovals:
 
     def given(self, requests: Sequence[Request], now_ms: int) -> tuple[Request, ...]:
         """Return the requests that enough people have signed by `now_ms`."""
-        if not requests:
-            return ()
-        waiting = {(request.kind, request.subject, request.at_ms) for request in requests}
-        found = tallies(self._ledger, self._signers, now_ms, lambda request: _identity(request) in waiting)
-        granted = {_identity(tally.request) for tally in found if tally.granted}
-        return tuple(request for request in requests if (request.kind, request.subject, request.at_ms) in granted)
+        return tuple(request for request in requests if self._granted(request, now_ms) is not None)
+
+    def paper(self, request: Request) -> Mapping[str, Any]:
+        """Return the id of the request that people signed, and who they are; nothing where none is granted."""
+        tally = self._granted(request, None)
+        if tally is None:
+            return {}
+        return {"request_id": tally.request.request_id, "signers": [signer.name for signer in tally.signers]}
+
+    def _granted(self, request: Request, now_ms: int | None) -> Tally | None:
+        """Return the tally of a request that is granted now, or was the last time it was looked at."""
+        identity = (request.kind, request.subject, request.at_ms)
+        if now_ms is not None:
+            wanted = self._promotes(request) if request.kind == PROMOTION else lambda one: _identity(one) == identity
+            found = tallies(self._ledger, self._signers, now_ms, wanted)
+            self._found[identity] = next((tally for tally in found if tally.granted), None)
+        return self._found.get(identity)
+
+    def _promotes(self, request: Request) -> Callable[[ApprovalRequest], bool]:
+        """Return what tells the requests for a promotion: a person asks, of this release, and since stage entry."""
+        since_ms = Tenure.read(self._ledger).entered_ms
+        digest = self._hashes.get("digest")
+
+        def wanted(asked: ApprovalRequest) -> bool:
+            same = (asked.action, asked.subject) == (request.kind, request.subject)
+            return same and asked.asked_ms >= since_ms and asked.hashes.get("digest") == digest
+
+        return wanted
 
 
 def _identity(request: ApprovalRequest) -> tuple[str, str, int]:

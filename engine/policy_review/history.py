@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import DAY_MS, iso
 from engine.errors import LedgerError, Problem
-from engine.history import differences, recorded_days, replayed
+from engine.history import differences, recorded_days, replayed, shadow_verdicts
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.policy.difference.lean import NEITHER, hardness, moved
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from engine.history import DayOutcome, RecordedDay
+    from engine.history import DayOutcome, RecordedDay, ShadowVerdict
     from engine.history import Difference as DayDifference
     from engine.policy.model import Policy
 
@@ -73,6 +73,7 @@ class HistoryDifference:
         stretches: the days that differ, oldest first.
         never_fired: rules of the new policies that fired on no day.
         never_known: facts that they read and that had no value on any day.
+        shadow: what the new policies decided beside production while it ran (`serve --shadow`), oldest first.
     """
 
     source: str
@@ -85,6 +86,13 @@ class HistoryDifference:
     stretches: tuple[Stretch, ...]
     never_fired: tuple[str, ...]
     never_known: tuple[str, ...]
+    shadow: tuple[ShadowVerdict, ...] = ()
+
+    @property
+    def shadow_counts(self) -> Mapping[str, int]:
+        """Verdicts that came out otherwise beside production, by transition, most frequent first."""
+        found = Counter(f"{one.production} → {one.outcome}" for one in self.shadow if one.production != one.outcome)
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     @property
     def changed_days(self) -> int:
@@ -132,6 +140,10 @@ class HistoryDifference:
             ],
             "never_fired": list(self.never_fired),
             "never_known": list(self.never_known),
+            "shadow": [
+                {"at": iso(one.at_ms), "policy": one.policy, "before": one.production, "after": one.outcome}
+                for one in self.shadow
+            ],
         }
 
 
@@ -153,6 +165,7 @@ def history_difference(
         meta = ledger.meta()
         snapshots = ledger.day_closes(-1)
         decided = {record.policy for record in ledger.verdicts()}
+        shadow = [one for policy in new.values() for one in shadow_verdicts(ledger, policy.sha256)]
     if not snapshots:
         problem = "the ledger holds no complete day"
         raise LedgerError(Problem("empty-ledger", str(path), problem, "give a ledger that ran for a day or more"))
@@ -178,6 +191,7 @@ def history_difference(
         stretches=tuple(sorted(stretches, key=lambda one: one.first_ms)),
         never_fired=tuple(dict.fromkeys(silent)),
         never_known=tuple(dict.fromkeys(unknown)),
+        shadow=tuple(sorted(shadow, key=lambda one: one.at_ms)),
     )
 
 

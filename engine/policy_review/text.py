@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from engine.clock import iso
 from engine.reports.numbers import count, day_text, percent, short_hash, usd
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 _LABEL = 11
+_MOST_SHADOWED = 12
 _WORDS = {"both": "both", "undecided": "unclear"}
 
 
@@ -87,6 +89,7 @@ def _difference(found: Difference) -> Iterator[str]:
 def _history(history: HistoryDifference) -> Iterator[str]:
     span = f"{day_text(history.from_ms)} to {day_text(history.to_ms - 1)}"
     yield f"history    {history.source} ({history.kind}), {span}"
+    yield from _shadow(history)
     if not history.changed_days:
         yield f"           no day of {history.days} differs"
         return
@@ -97,6 +100,23 @@ def _history(history: HistoryDifference) -> Iterator[str]:
         yield f"  {days_text(stretch)}  {stretch.change}"
         for reason in stretch.reasons:
             yield from textwrap.wrap(reason.replace("`", ""), WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 8)
+
+
+def _shadow(history: HistoryDifference) -> Iterator[str]:
+    """Yield what the new policies decided while they ran beside production, bar by bar."""
+    if not history.shadow:
+        return
+    first, last = (day_text(one.at_ms) for one in (history.shadow[0], history.shadow[-1]))
+    counts = ", ".join(f"{number} {change}" for change, number in history.shadow_counts.items()) or "none differs"
+    verdicts = count(len(history.shadow), "verdict")
+    yield from _wrapped("shadow", f"beside production from {first} to {last}: {verdicts}, {counts}")
+    differing = [one for one in history.shadow if one.production != one.outcome]
+    for one in differing[:_MOST_SHADOWED]:
+        rules = ", ".join(one.fired) or "no rule"
+        text = f"{iso(one.at_ms)}  {one.policy}  {one.production} → {one.outcome}: {rules}"
+        yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent=" " * 6)
+    if differing[_MOST_SHADOWED:]:
+        yield f"  and {len(differing) - _MOST_SHADOWED} more: `--json`"
 
 
 def days_text(stretch: Stretch) -> str:

@@ -6,8 +6,10 @@ leave, fills come from the venue's history. Only the clock is virtual and the pr
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.backtest import Simulation
@@ -20,6 +22,7 @@ from engine.execution.reconcile import venue_opening
 from engine.live.hands import hands_at
 from engine.live.opening import Hands, Release, launch, open_desk
 from engine.live.shadow import Shadow
+from engine.live.stages import Staging
 from engine.portfolio import Costs
 from engine.rehearsal.loop import Progress
 from engine.simulator.exchange import Exchange
@@ -33,14 +36,14 @@ from strategies.ensemble import make_sleeves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
     from engine.clock import Clock
     from engine.execution.flattened import FlattenReport
     from engine.execution.venue import Venue
     from engine.governor import Approvals
     from engine.ledger import Ledger
-    from engine.live.desk import BarReport, Desk
+    from engine.live.desk import Desk
+    from engine.live.desk_parts import BarReport
     from engine.market.series import Market
     from engine.policy.decide import Engine
     from engine.rehearsal.loop import Plan
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
 ACCOUNT = "desk"
 KEYS = Keys("rehearsal-key", "rehearsal-secret")
 """Of the simulated account: no venue knows them."""
+
+UNSIGNED = Path(os.devnull)
+"""The allowed-signers file of a rehearsal: nobody signs."""
 
 AFTER_CLOSE_MS = 50
 MARGIN_OVER_CAPITAL = 1.05
@@ -69,6 +75,7 @@ class Course:
         seed: of the simulated venue.
         spec: the rules of the simulated venue; None: the usual ones.
         faults: what goes wrong.
+        stage_engine: as in `Plan`.
     """
 
     market: Market
@@ -79,6 +86,7 @@ class Course:
     seed: int
     spec: ExchangeSpec | None = None
     faults: FaultPlan = NONE
+    stage_engine: Engine | None = None
 
     @property
     def capital_usd(self) -> float:
@@ -150,7 +158,9 @@ async def staged(
 
             hands = hands_at(venue, ledger, permit, clock, config, since_ms=course.start_ms)
             hands = replace(hands, resume=resume)
-            desk = open_desk(ledger, course.release, hands, engine, shadow_of(course), approvals, clock)
+            staging = None if course.stage_engine is None else Staging(course.stage_engine, UNSIGNED)
+            shadow = shadow_of(course)
+            desk = open_desk(ledger, course.release, hands, engine, shadow, approvals, clock, staging=staging)
             yield Scene(desk, venue, exchange, server, permit, clock, hands.flatten, hands)
 
 
@@ -213,7 +223,8 @@ def on_real_path(
         StagegateError: the ledger cannot be written.
     """
     release = Release(plan.config, plan.bundle, version())
-    course = Course(plan.market, release, plan.start_ms, plan.end_ms, plan.stage, seed, spec)
+    span = (plan.start_ms, plan.end_ms, plan.stage)
+    course = Course(plan.market, release, *span, seed, spec, stage_engine=plan.stage_engine)
     total = (plan.end_ms - plan.start_ms) // HOUR_MS
 
     async def main(clock: Clock) -> None:

@@ -10,24 +10,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.bounds import RECOVERY, RESTART, SCALE_UP, Request
+from engine.bounds import PROMOTION, RECOVERY, RESTART, SCALE_UP, Request
 from engine.clock import HOUR_MS, parse_time
 from engine.documents import Document, read_document
 from engine.errors import Problem, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.governor import Approvals
 
 THINKING_TIME_MS = 24 * HOUR_MS  # a simulated team answers on the next day
-KINDS = (RECOVERY, RESTART, SCALE_UP)
+KINDS = (RECOVERY, RESTART, SCALE_UP, PROMOTION)
+
+
+class Unsigned:
+    """Approvals of a simulated team: nobody signs anything."""
+
+    def paper(self, request: Request) -> Mapping[str, Any]:
+        """Return nothing: there is no signed request."""
+        del request
+        return {}
 
 
 @dataclass(frozen=True)
-class ApproveAll:
+class ApproveAll(Unsigned):
     """Everything is approved 24 simulated hours after it was asked for."""
 
     def given(self, requests: Sequence[Request], now_ms: int) -> tuple[Request, ...]:
@@ -36,7 +45,7 @@ class ApproveAll:
 
 
 @dataclass(frozen=True)
-class ApproveNone:
+class ApproveNone(Unsigned):
     """Nobody approves anything."""
 
     def given(self, requests: Sequence[Request], now_ms: int) -> tuple[Request, ...]:
@@ -45,7 +54,7 @@ class ApproveNone:
         return ()
 
 
-class ApproveScript:
+class ApproveScript(Unsigned):
     """Plays recorded approvals; each line answers one request of its kind that was waiting at its time."""
 
     def __init__(self, lines: Sequence[tuple[int, str]]) -> None:

@@ -15,6 +15,10 @@ from engine.clock import DAY_MS, HOUR_MS
 from engine.facts import WITHIN, Assumptions, FactSource
 from engine.governor import Governor, Past, launch_changes
 from engine.ledger.rows import Event
+from engine.operations.stages.facts import AssumedCosts, StageFacts
+from engine.operations.stages.papers import RehearsedPapers
+from engine.operations.stages.rollout import STAGES, Before, Rollout
+from engine.operations.stages.tenure import Tenure
 from engine.portfolio import Bounds, Costs
 from engine.rehearsal.recorder import AccountRecorder
 from engine.verdict import Judge, Verdict, bundle_documents, bundle_hashes, canonical
@@ -50,6 +54,7 @@ class Plan:
         stage: the stage to begin at; its cap is the capital.
         approvals: who approves what.
         filters: symbol -> the venue's limits; empty: quantities are not cut and nothing is refused.
+        stage_engine: the production engine with the stage policy; None: the stage stays what it is, but for restarts.
     """
 
     market: Market
@@ -61,6 +66,7 @@ class Plan:
     stage: int
     approvals: Approvals
     filters: Mapping[str, SymbolFilters] = field(default_factory=dict)
+    stage_engine: Engine | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class Rehearsal:
     """
 
     def __init__(self, plan: Plan, ledger: Ledger, engine: Engine, engine_version: str) -> None:
-        stages = plan.bundle.policies["stages"]
+        stages = plan.bundle.policies[STAGES]
         self._plan = plan
         self._ledger = ledger
         cap_usd = float(stages.stages[plan.stage].cap_usd)
@@ -108,9 +114,20 @@ class Rehearsal:
             Past(initial_posture(plan.stage, cap_usd, plan.start_ms), plan.start_ms, review=WITHIN),
             self._event,
         )
+        if plan.stage_engine is not None:
+            self._governor.rollout = self._rollout(plan.stage_engine, books, engine_version)
         self._events = 0
         self._skips_told = 0
         self._pending_events: list[Event] = []
+
+    def _rollout(self, engine: Engine, books: Mapping[str, AccountBook], engine_version: str) -> Rollout:
+        plan, backtest = self._plan, self._plan.config.backtest
+        costs = AssumedCosts(backtest.fee_bps, backtest.slippage_bps, backtest.funding_rate.default_rate_8h)
+        return Rollout(
+            Judge(plan.bundle.policies[STAGES], engine, bundle_hashes(plan.bundle), engine_version),
+            StageFacts(books[RISK], books[SHADOW], costs, RehearsedPapers()),
+            Before(Tenure.of([(plan.start_ms, self._governor.posture)])),
+        )
 
     def _simulation(self, equity_usd: float) -> Simulation:
         plan, backtest = self._plan, self._plan.config.backtest
@@ -147,6 +164,7 @@ class Rehearsal:
             day_ends = close_ms % DAY_MS == 0
             if day_ends or verdict.outcome != before or not verdict.decision.trusted:
                 pending.append(verdict)
+            pending += self._governor.of_stages()
             if day_ends or hour == len(opens) - 1:
                 self._write(pending)
                 pending = []

@@ -6,7 +6,8 @@ previous rehearsal as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from engine.errors import Problem, UsageError
 from engine.ledger import Ledger
 from engine.market.imports import open_market
 from engine.market.synthetic import synthetic_market
+from engine.operations.stages.rollout import STAGES
 from engine.policy.bundle import load_bundle
 from engine.policy.worker import Worker
 from engine.rehearsal.approvals import approvals_from
@@ -54,6 +56,7 @@ class RehearsalRequest:
         stage: to begin at.
         approve: ``all``, ``none`` or a script.
         command: as typed, for the report's foot.
+        stages: whether the stage policy decides too; without it the stage stays what it is, but for restarts.
     """
 
     config: Path
@@ -68,6 +71,7 @@ class RehearsalRequest:
     stage: int
     approve: str
     command: str
+    stages: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,11 @@ def rehearse(
     partial, final = request.out / "ledger.db.part", request.out / "ledger.db"
     for leftover in request.out.glob("ledger.db.part*"):
         leftover.unlink()
-    with Ledger.open(partial, create=True) as ledger, Worker(bundle.policies["action"]) as engine:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger.open(partial, create=True))
+        engine = stack.enter_context(Worker(bundle.policies["action"]))
+        if request.stages:
+            plan = replace(plan, stage_engine=stack.enter_context(Worker(bundle.policies[STAGES])))
         ledger.set_meta(**_meta(request, start_ms, end_ms))
         carry_out(plan, ledger, engine, progress)
     for leftover in request.out.glob("ledger.db-*"):
@@ -160,6 +168,8 @@ def _market(request: RehearsalRequest, config: FrozenConfig) -> tuple[Market, in
 def _meta(request: RehearsalRequest, start_ms: int, end_ms: int) -> dict[str, str | int]:
     synthetic = {"seed": str(request.seed), "source": "synthetic"}
     source = synthetic if request.data is None else {"source": str(request.data), "klines": request.klines}
+    if request.stages:
+        source = {**source, "stages": "decided"}
     return {
         "kind": "rehearsal",
         "created_at_ms": start_ms,

@@ -14,7 +14,8 @@ from engine.errors import Problem, StagegateError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DAILY = Path("prod_reports") / "daily"
+PROD = Path("prod_reports")
+DAILY = PROD / "daily"
 _FIRST = 1
 _NUMBER = re.compile(r"\.(\d+)")
 

@@ -188,7 +188,7 @@ def _name_ends(axes: Axes, lines: Sequence[Line], edges: Sequence[Edge]) -> None
     names: list[tuple[float, str, str, bool]] = []
     for line in lines:
         known = line.values[~np.isnan(line.values)]
-        if len(known):
+        if len(known) and line.name:
             names.append(((float(known[-1]) - low) / (high - low), line.name, line.color, True))
     for edge in edges:
         share = (edge.value - low) / (high - low)

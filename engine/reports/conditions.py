@@ -64,6 +64,8 @@ def sharpe_error(fact: str, value: float) -> float | None:
 def condition_text(condition: Condition) -> str:
     """Return the fact, its value and what it is compared with."""
     test = test_of(condition)
+    if condition.value is not None:
+        test = test.partition(_OR_UNKNOWN)[0]  # it is known
     between = "between " if " to " in test else ""
     return f"{value_text(condition)} {between}{test.replace(' to ', ' and ') if between else test}".rstrip()
 

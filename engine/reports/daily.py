@@ -13,6 +13,7 @@ from engine.reports.content import Report, report_of
 from engine.reports.daily_json import daily_json
 from engine.reports.days import day_of
 from engine.reports.figures import bounds_figure, drawdown_figure, equity_figure, frame_of, sharpe_figure
+from engine.reports.liveness import liveness_section
 from engine.reports.numbers import count, day_text, number, percent, usd
 from engine.reports.page import render
 from engine.reports.section import Section
@@ -23,6 +24,7 @@ from engine.reports.yesterday import as_of_text, changes_table, events_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from engine.reports.liveness import SignOfLife
     from engine.reports.view import LedgerView
 
 PICTURE_DAYS = 60
@@ -30,7 +32,9 @@ WINDOW_DAYS = 30
 _COST_DAYS = (1, 7, 30)
 
 
-def write_daily_report(ledger_path: Path, report_dir: Path, *, at_ms: int | None = None) -> Archived:
+def write_daily_report(
+    ledger_path: Path, report_dir: Path, *, at_ms: int | None = None, sign: SignOfLife | None = None
+) -> Archived:
     """Write the daily report into ``<report_dir>/prod_reports/daily/``, named by the UTC day it is about.
 
     Args:
@@ -38,6 +42,7 @@ def write_daily_report(ledger_path: Path, report_dir: Path, *, at_ms: int | None
         report_dir: `output.report_dir` of the configuration.
         at_ms: the instant to report; None is the last mark, which on a rehearsal's ledger is "now". Midnight closes the
             day before.
+        sign: the runner's sign of life, of whoever can read it; None: nobody looked.
 
     Returns:
         The files (``.md``, ``.html``, ``.json``); a second, different report of a day gets a number, an identical one
@@ -48,21 +53,21 @@ def write_daily_report(ledger_path: Path, report_dir: Path, *, at_ms: int | None
         ReportError: the report cannot be written.
     """
     with Ledger.open(ledger_path, read_only=True) as ledger:
-        view = read_view(ledger, at_ms)
-    return archive(report_dir / DAILY, day_text(day_of(view.now_ms)), daily_documents(view))
+        view = read_view(ledger, at_ms, days=PICTURE_DAYS + 1)
+    return archive(report_dir / DAILY, day_text(day_of(view.now_ms)), daily_documents(view, sign))
 
 
-def daily_documents(view: LedgerView) -> dict[str, str]:
+def daily_documents(view: LedgerView, sign: SignOfLife | None = None) -> dict[str, str]:
     """Return suffix -> text of the daily report; the same ledger gives the same bytes."""
-    report = daily_content(view)
+    report = daily_content(view, sign)
     return {
         ".md": render("daily.md.j2", report=report),
         ".html": render("report.html.j2", report=report),
-        ".json": daily_json(view),
+        ".json": daily_json(view, sign),
     }
 
 
-def daily_content(view: LedgerView) -> Report:
+def daily_content(view: LedgerView, sign: SignOfLife | None = None) -> Report:
     """Return everything that the daily report shows."""
     frame = frame_of(view, view.now_ms - PICTURE_DAYS * DAY_MS)
     month_ms = max(view.from_ms, view.now_ms - WINDOW_DAYS * DAY_MS)
@@ -71,6 +76,7 @@ def daily_content(view: LedgerView) -> Report:
     nothing = () if changed.rows or events.rows else ("Nothing has changed.",)
     parts = (
         Section("changes", "Since yesterday", nothing, tuple(each for each in (changed, events) if each.rows)),
+        liveness_section(view, sign),
         sections.bands_section(view),
         Section("positions", "Positions", (), (positions_table(view),)),
         money.sleeves_section(view, frame),

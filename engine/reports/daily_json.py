@@ -11,19 +11,21 @@ from engine.reports import breakdown
 from engine.reports.conditions import sentence, sharpe_error
 from engine.reports.days import day_of
 from engine.reports.events import timeline
+from engine.reports.liveness import liveness_json
 from engine.reports.numbers import day_text
 from engine.reports.performance import drawdown_percent, performance
 from engine.reports.yesterday import changes_table, facts_before, verdict_before
 
 if TYPE_CHECKING:
     from engine.reports.breakdown import Execution, Funding, UnknownFact
+    from engine.reports.liveness import SignOfLife
     from engine.reports.verdicts import Verdict
     from engine.reports.view import LedgerView
 
 FORMAT = 1
 
 
-def daily_json(view: LedgerView) -> str:
+def daily_json(view: LedgerView, sign: SignOfLife | None = None) -> str:
     """Return the document: sorted keys, two spaces, a newline at the end; the same ledger gives the same bytes.
 
     Percentages are points (12 is 12 %), money is US dollars, instants are ISO 8601 UTC.
@@ -39,6 +41,7 @@ def daily_json(view: LedgerView) -> str:
         "verdict": None if view.verdict is None else _verdict(view.verdict),
         "yesterday": None if (before := verdict_before(view)) is None else _verdict(before),
         "account": _account(view),
+        "liveness": liveness_json(view, sign),
         "metrics": _metrics(view),
         "positions": _positions(view),
         "sleeves": [dataclasses.asdict(sleeve) for sleeve in breakdown.sleeves(view)],

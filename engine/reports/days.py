@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from engine.clock import DAY_MS, day_start
 from engine.reports.conditions import sentence
+from engine.reports.verdicts import RecordedVerdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from engine.ledger import VerdictRecord
     from engine.reports.verdicts import Verdict
 
 
@@ -63,7 +65,7 @@ def day_of(at_ms: int) -> int:
     return day_start(at_ms - 1)
 
 
-def verdict_days(verdicts: Iterable[Verdict], severity: Sequence[str]) -> tuple[DayVerdict, ...]:
+def verdict_days(verdicts: Sequence[Verdict], severity: Sequence[str]) -> tuple[DayVerdict, ...]:
     """Return one verdict for each day that has any, oldest first.
 
     Args:
@@ -71,13 +73,13 @@ def verdict_days(verdicts: Iterable[Verdict], severity: Sequence[str]) -> tuple[
         severity: outcomes, most severe first; one that is not listed counts as the least severe.
     """
     rank = {outcome: index for index, outcome in enumerate(severity)}
-    days: dict[int, Verdict] = {}
-    for verdict in verdicts:
-        day = day_of(verdict.at_ms)
-        known = days.get(day)
-        if known is None or rank.get(verdict.outcome, len(rank)) < rank.get(known.outcome, len(rank)):
-            days[day] = verdict
-    return tuple(DayVerdict(day, verdict) for day, verdict in days.items())
+    days: dict[int, tuple[int, int]] = {}
+    told: Sequence[Verdict | VerdictRecord] = verdicts.records if isinstance(verdicts, RecordedVerdicts) else verdicts
+    for place, verdict in enumerate(told):
+        day, badness = day_of(verdict.at_ms), rank.get(verdict.outcome, len(rank))
+        if day not in days or badness < days[day][0]:
+            days[day] = badness, place
+    return tuple(DayVerdict(day, verdicts[place]) for day, (_, place) in days.items())
 
 
 def stretches(days: Sequence[DayVerdict]) -> tuple[Stretch, ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.ledger import Event
 
 SKIPPED = "order_skipped"
-_SILENT = {SKIPPED, "posture"}  # counted elsewhere; bookkeeping of the bounds
+_SILENT = {SKIPPED, "posture", "bar", "report"}  # counted elsewhere; bookkeeping of bounds, bars and reports
 _TITLES = {
     "bounds": "bounds set",
     "approval_requested": "approval asked for",
@@ -25,8 +25,23 @@ _TITLES = {
     "restart": "restart",
     "scale_up": "cap raised",
     "incident": "incident",
+    "review": "review held",
+    "consistency": "signals compared",
 }
-_SHOWN = ("severity", "rule", "reason", "by", "approvals", "from_stage", "stage", "exposure", "cap_usd", "entries")
+_SHOWN = (
+    "severity",
+    "rule",
+    "reason",
+    "period",
+    "decision",
+    "by",
+    "approvals",
+    "from_stage",
+    "stage",
+    "exposure",
+    "cap_usd",
+    "entries",
+)
 
 
 def details(event: Event) -> Mapping[str, Any]:

@@ -44,6 +44,8 @@ _LOOKS = {
     "KEEP": OutcomeLook("K", "#e4ecf2", "#56626e", ""),
     "SCALE_UP": OutcomeLook("U", "#8cc3e8", INK, "\\\\\\\\"),
     "REDUCE": OutcomeLook("R", "#efa92e", INK, "////"),
+    "WITHIN": OutcomeLook("W", "#e4ecf2", "#56626e", ""),
+    "BREACH": OutcomeLook("B", "#efa92e", INK, "////"),
     "PAUSE": OutcomeLook("P", "#7a1420", PAPER, "xxxx"),
 }
 _OTHER = OutcomeLook("?", "#cfd4da", INK, "||")

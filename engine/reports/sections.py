@@ -90,7 +90,7 @@ def bounds_section(view: LedgerView, frame: Frame) -> Section:
 def verdicts_section(view: LedgerView, from_ms: int = 0) -> Section:
     """Return the ribbon, days per outcome, and every change with its reason, of the days from `from_ms` on."""
     shown = tuple(day for day in view.days if day.day_ms >= from_ms)
-    verdicts = [verdict for verdict in view.verdicts if verdict.at_ms > from_ms]
+    verdicts = view.verdicts.since(from_ms)
     if not shown:
         return Section("verdicts", "Verdicts", ("No verdict has been recorded.",))
     changed = changes(shown)
@@ -105,8 +105,9 @@ def verdicts_section(view: LedgerView, from_ms: int = 0) -> Section:
         )
         for change in changed
     ]
-    disagreed = sum(verdict.agree is False for verdict in verdicts)
-    faults = sum(verdict.fault is not None for verdict in verdicts)
+    doubtful = verdicts.doubtful()
+    disagreed = sum(verdict.agree is False for verdict in doubtful)
+    faults = sum(verdict.fault is not None for verdict in doubtful)
     engines = (
         f"Both engines agreed on all of {count(len(verdicts), 'verdict')}."
         if not disagreed and not faults

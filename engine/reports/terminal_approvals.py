@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.clock import iso
-from engine.reports.numbers import usd
+from engine.reports.numbers import minute_text, short_hash, usd
 from engine.reports.tables import table
 from engine.reports.terminal_tables import rich_table
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from engine.ledger.chain import Head
-    from engine.operations.approvals import Tally
+    from engine.operations.approvals import ApprovalRequest, Tally
 
 
 def approvals_table(tallies: Sequence[Tally]) -> RichTable | str:
@@ -23,8 +23,9 @@ def approvals_table(tallies: Sequence[Tally]) -> RichTable | str:
     if not tallies:
         return "nothing waits for approval, and nothing ever did"
     rows = [
-        (tally.request.request_id, tally.state, tally.request.subject, _progress(tally), iso(tally.request.expires_ms))
+        (request.request_id, tally.state, _subject(request), _progress(tally), minute_text(request.expires_ms))
         for tally in tallies
+        for request in (tally.request,)
     ]
     return rich_table(table("=request | state | of | signed | until", rows))
 
@@ -48,6 +49,12 @@ def approval_text(tally: Tally) -> str:
 def audit_text(head: Head) -> str:
     """Return what stands at the end of the audit trail."""
     return f"the audit trail holds: {head.length:,} links, the last is {head.sha256}"
+
+
+def _subject(request: ApprovalRequest) -> str:
+    """Return of what; a hash as short as people compare it."""
+    subject = request.subject
+    return short_hash(subject) if subject in request.hashes.values() else subject
 
 
 def _progress(tally: Tally) -> str:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
 
 from engine.errors import LedgerError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from engine.ledger import VerdictRecord
 
 TRUE = "TRUE"
 FALSE = "FALSE"
@@ -89,7 +95,7 @@ class Verdict:
     fired: tuple[str, ...]
     agree: bool | None
     fault: str | None
-    rules: tuple[Rule, ...]
+    rules: Sequence[Rule]
     bands: Mapping[str, str]
     unknown: tuple[UnknownFact, ...]
     effects: Mapping[str, Any]
@@ -134,9 +140,90 @@ def parse_verdict(document: str | Mapping[str, Any]) -> Verdict:
     Raises:
         LedgerError: the document is no JSON object, or lacks a part.
     """
+    found = _shallow(document)
+    return replace(found, rules=tuple(found.rules))
+
+
+class RecordedVerdicts(Sequence[Verdict]):
+    """Recorded verdicts of one policy, oldest first; each is parsed when it is looked at, its rules when they are.
+
+    A running desk records one an hour, 9,000 a year: a report looks closely at few of them.
+    """
+
+    def __init__(self, records: Sequence[VerdictRecord]) -> None:
+        self.records = records
+        self._parsed: dict[int, Verdict] = {}
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, place: int) -> Verdict: ...
+    @overload
+    def __getitem__(self, place: slice) -> RecordedVerdicts: ...
+
+    def __getitem__(self, place: int | slice) -> Verdict | RecordedVerdicts:
+        if isinstance(place, slice):
+            return RecordedVerdicts(self.records[place])
+        at = range(len(self.records))[place]
+        if at not in self._parsed:
+            self._parsed[at] = _shallow(self.records[at].document)
+        return self._parsed[at]
+
+    def since(self, from_ms: int) -> RecordedVerdicts:
+        """Return those after an instant."""
+        return self[bisect_right(self.records, from_ms, key=lambda record: record.at_ms) :]
+
+    def doubtful(self) -> tuple[Verdict, ...]:
+        """Return those on which the engines did not agree, or one failed."""
+        return tuple(
+            verdict
+            for place, record in enumerate(self.records)
+            if not _sure(record.document)
+            for verdict in (self[place],)
+            if verdict.agree is not True or verdict.fault is not None
+        )
+
+
+class _Rules(Sequence[Rule]):
+    """The rules of one verdict, parsed on first sight."""
+
+    def __init__(self, data: Sequence[Mapping[str, Any]]) -> None:
+        self._data = data
+
+    @cached_property
+    def _found(self) -> tuple[Rule, ...]:
+        with _readable():
+            return tuple(_rule(rule) for rule in self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    @overload
+    def __getitem__(self, place: int) -> Rule: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Rule]: ...
+
+    def __getitem__(self, place: int | slice) -> Rule | Sequence[Rule]:
+        return self._found[place]
+
+
+def _sure(document: str) -> bool:
+    """Return whether both engines agreed, by the canonical form's first and fault's place; False: look closely."""
+    return document.startswith('{"agree":true,') and '"fault":null,"fired":[' in document
+
+
+def _shallow(document: str | Mapping[str, Any]) -> Verdict:
+    """Return a verdict whose rules are parsed when they are looked at."""
+    with _readable():
+        return _verdict(json.loads(document) if isinstance(document, str) else document)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn what a document of another form leads to into words."""
     try:
-        data = json.loads(document) if isinstance(document, str) else document
-        return _verdict(data)
+        yield
     except (ValueError, KeyError, TypeError, AttributeError) as failure:
         detail = (
             f"it has no `{failure.args[0]}`" if isinstance(failure, KeyError) else "it is not of this version's form"
@@ -160,7 +247,7 @@ def _verdict(data: Mapping[str, Any]) -> Verdict:
         fired=tuple(map(str, data["fired"])),
         agree=None if data.get("fault") is not None else bool(data["agree"]),
         fault=None if data.get("fault") is None else str(data["fault"]),
-        rules=tuple(_rule(rule) for rule in data["rules"]),
+        rules=_Rules(data["rules"]),
         bands={str(fact): str(band) for fact, band in data["bands"].items()},
         unknown=tuple(UnknownFact(str(item["fact"]), str(item["status"])) for item in data["unknown"]),
         effects=dict(data["effects"]),

@@ -15,7 +15,7 @@ from engine.reports.policy_view import (
     recorded_release,
 )
 from engine.reports.snapshots import fact_day
-from engine.reports.verdicts import Verdict, parse_verdict
+from engine.reports.verdicts import RecordedVerdicts, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ class LedgerView:
         fills: of the risk account, oldest first, as are `funding` and `flows`.
         facts: snapshots at the ends of complete UTC days, oldest first.
         latest_facts: the newest snapshot of all; None where there is none.
-        verdicts: of the policy that the last verdict used, oldest first.
+        verdicts: of the policy that the last verdict used, oldest first; as far back as was asked for.
         days: the most severe verdict of each day, oldest first.
         events: of every kind, oldest first.
         policy: the last verdict's policy.
@@ -71,7 +71,7 @@ class LedgerView:
     flows: tuple[CashFlow, ...]
     facts: tuple[FactDay, ...]
     latest_facts: FactDay | None
-    verdicts: tuple[Verdict, ...]
+    verdicts: RecordedVerdicts
     days: tuple[DayVerdict, ...]
     events: tuple[Event, ...]
     policy: PolicyView
@@ -98,12 +98,13 @@ class LedgerView:
         return tuple(event for event in self.events if event.kind == kind)
 
 
-def read_view(reader: LedgerReader, at_ms: int | None = None) -> LedgerView:
+def read_view(reader: LedgerReader, at_ms: int | None = None, *, days: int | None = None) -> LedgerView:
     """Return the ledger as it stood at `at_ms`.
 
     Args:
         reader: an open ledger.
         at_ms: UTC milliseconds; None is the last mark (on a rehearsal's ledger "now" is its last mark).
+        days: how many days of verdicts a report needs; None: all.
 
     Raises:
         LedgerError: the ledger cannot be read, or a recorded document is not of its form.
@@ -112,11 +113,12 @@ def read_view(reader: LedgerReader, at_ms: int | None = None) -> LedgerView:
     now_ms = at_ms if at_ms is not None else (last.at_ms if last else 0)
     # the desk's own; only a ledger without any is read by what the risk guard decided
     newest = reader.latest_verdict(now_ms, policy=ACTION) or reader.latest_verdict(now_ms)
-    records = reader.verdicts(to_ms=now_ms, policy=newest.policy) if newest else ()
-    verdicts = tuple(parse_verdict(record.document) for record in records)
+    since_ms = None if days is None or newest is None else min(now_ms - days * DAY_MS, newest.at_ms)
+    verdicts = RecordedVerdicts(reader.verdicts(since_ms, now_ms, policy=newest.policy) if newest else ())
     hashes = verdicts[-1].hashes if verdicts else {}
     policy = recorded_policy(reader, hashes)
-    snapshot = reader.facts_at(now_ms)
+    # the facts of the last verdict: others, of the risk guard or a review, are of another policy
+    snapshot = reader.facts_at(verdicts[-1].at_ms if verdicts else now_ms)
     return LedgerView(
         path=reader.path,
         meta=reader.meta(),

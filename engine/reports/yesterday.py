@@ -29,7 +29,8 @@ def facts_before(view: LedgerView) -> FactDay | None:
 
 def verdict_before(view: LedgerView) -> Verdict | None:
     """Return the newest verdict that is at least a day old; None where there is none."""
-    return next((verdict for verdict in reversed(view.verdicts) if verdict.at_ms <= view.now_ms - DAY_MS), None)
+    older = len(view.verdicts) - len(view.verdicts.since(view.now_ms - DAY_MS))
+    return view.verdicts[older - 1] if older else None
 
 
 def changes_table(view: LedgerView) -> Table:

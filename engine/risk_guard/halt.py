@@ -21,6 +21,7 @@ from engine.ledger import Event, Ledger
 from engine.live.connection import Mode, announced_beside, connection
 from engine.live.decision_file import DecisionFiles, GuardWatch
 from engine.policy.model import facts_of
+from engine.risk_guard.aftermath import note_aftermath
 from engine.risk_guard.books import RESUME, read_books
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.execution.flattened import FlattenReport
+    from engine.execution.siderecord import Record
     from engine.execution.venue import Venue
     from engine.policy.model import Policy
     from engine.risk_guard.books import Books
@@ -43,6 +45,7 @@ BY_HAND = (
 """What is left to do where nothing can be closed from here (R166)."""
 
 _ACCOUNT = "the account"
+_PAPER_HELP = "; on paper you may also begin anew, with another --ledger"
 
 
 @dataclass(frozen=True)
@@ -149,16 +152,19 @@ def close_everything(
         raise UsageError([*error.problems, *(unlatched.problems if unlatched else ())]) from None
 
     async def main(clock: Clock) -> FlattenReport:
-        began_ms = clock.now_ms()
-        record = SideRecord(request.ledger) if request.ledger.is_file() else NoRecord()
-        terms = Terms(
-            symbols=request.symbols,
-            reason=request.reason,
-            on_step=lambda step, at_ms: on_step(step, at_ms - began_ms),
-            on_problem=on_problem,
-        )
+        record: Record = SideRecord(request.ledger) if request.ledger.is_file() else NoRecord()
         async with reached.venue(request.symbols, clock, lambda: False) as venue:
-            return await flatten(venue, permit, clock, record, terms)
+            began_ms = clock.now_ms()
+            terms = Terms(
+                symbols=request.symbols,
+                reason=request.reason,
+                on_step=lambda step, at_ms: on_step(step, at_ms - began_ms),
+                on_problem=on_problem,
+            )
+            report = await flatten(venue, permit, clock, record, terms)
+            if not isinstance(record, SideRecord):
+                return report
+            return await note_aftermath(report, request.ledger, venue, clock, request.symbols)
 
     return reached.run(main)
 
@@ -221,7 +227,10 @@ def _unanswered(request: ResumeRequest, books: Books) -> Iterable[Problem]:
         wanted = next((each.approvals for each in posture.requests if each.kind == RESTART), 0)
         since = iso(posture.paused_since_ms)
         problem = f"the desk is paused since {since}, and the restart is not in force: {wanted} people must sign it"
-        help_ = "`stagegate restart` says what is missing; once granted, the runner restarts at its next bar"
+        help_ = (
+            "`stagegate incident list`, then `stagegate restart INC-…` says what is missing; once it is granted, the "
+        )
+        help_ += "runner restarts at its next bar" + _PAPER_HELP * (request.mode is Mode.PAPER)
         yield Problem("paused", where, problem, help_)
     elif request.mode is Mode.REAL and not books.answered:
         problem = "real money goes on after a restart that the policy allows, and there was none since the halt"

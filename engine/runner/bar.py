@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from engine.config import FrozenConfig
     from engine.config.model import StrategyChoice
     from engine.execution.executor import ParentResult
-    from engine.live.desk import BarReport, Desk
+    from engine.live.desk import Desk
+    from engine.live.desk_parts import BarReport
     from engine.live.signals import Reading
     from strategies.bars import Bars
 

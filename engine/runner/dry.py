@@ -145,7 +145,7 @@ def _disarmed(copy: Ledger, clock: Clock) -> Callable[[Hands], Hands]:
     def disarm(hands: Hands) -> Hands:
         sender = Sender(hands.venue, Journal(copy), hands.permit, clock)
         executor = _NoHands(sender, hands.fills, limit_timeout_ms=0)
-        return replace(hands, executor=executor, stops=_NoStops(sender), flatten=no_flatten)
+        return replace(hands, sender=sender, executor=executor, stops=_NoStops(sender), flatten=no_flatten)
 
     return disarm
 

@@ -11,7 +11,7 @@ from engine.execution.flattened import VERIFIED
 from engine.execution.journal import FOREIGN
 from engine.execution.permit import PermitError
 from engine.live.account import RISK
-from engine.risk_guard.books import RESUME
+from engine.risk_guard.aftermath import FLATTEN, halt_began_ms
 from engine.risk_guard.follower import GuardFollower, note_flattened
 from engine.runner.launch import FLATTEN_BEGUN
 
@@ -113,12 +113,17 @@ class Halt:
         posture = self._post.desk.governor.posture
         if granted or posture.paused_since_ms is not None:
             return
-        ledger = self._post.ledger
-        resumed = ledger.events(RESUME, from_ms=posture.epoch_ms)
-        begun = ledger.events(FLATTEN_BEGUN, from_ms=resumed[-1].at_ms if resumed else posture.epoch_ms)
-        if begun:
-            at_ms, effects, reason = self._post.clock.now_ms(), self._policy.effects[FLATTEN_ALL], begun[-1].subject
-            self._post.desk.govern(lambda governor: governor.flattened(at_ms, FLATTEN_ALL, effects, reason))
+        ledger, at_ms = self._post.ledger, self._post.clock.now_ms()
+        began_ms = halt_began_ms(ledger, posture.epoch_ms)
+        if began_ms is not None:
+            effects, reason = (
+                self._policy.effects[FLATTEN_ALL],
+                ledger.events(FLATTEN_BEGUN, from_ms=began_ms)[-1].subject,
+            )
+            noted = bool(ledger.events(FLATTEN, from_ms=began_ms))  # by whoever flattened while nothing ran
+            self._post.desk.govern(
+                lambda governor: governor.flattened(at_ms, FLATTEN_ALL, effects, reason, recorded=noted)
+            )
             self._voice.show(f"the book was closed from outside: {reason}; a restart must be signed")
 
     def _latch(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.backtest import Simulation
 from engine.clock import HOUR_MS, MINUTE_MS
-from engine.live.desk import WARMUP_MS
+from engine.live.bar_reader import WARMUP_MS
 from engine.live.signals import Tape
 from engine.market.series import FundingRates, Market
 from engine.portfolio import Costs

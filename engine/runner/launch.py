@@ -6,11 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.bounds import STAGE, subject_of
 from engine.clock import iso
 from engine.errors import Problem, UsageError
 from engine.inquiry import posture_at
 from engine.live.connection import Mode
+from engine.live.launch_word import last_word
 from engine.live.opening import FOR_EVER_MS, launch, launched_ms
+from engine.operations.stages.papers import EVIDENCE
 
 if TYPE_CHECKING:
     from engine.execution.permit import Permit
@@ -70,8 +73,10 @@ def check_real(ledger: Ledger, bundle: Bundle, now_ms: int) -> None:
     the hash that they signed. A rollout that is under way may go on after a crash without a new launch, also where the
     launch guard has blocked a promotion since.
 
+    Its warnings must have been acknowledged by name before anything is launched (R045, A91).
+
     Raises:
-        UsageError: not-launched, blocked, other-release, stale-launch, paper-stage.
+        UsageError: not-launched, blocked, other-release, stale-launch, unacknowledged, paper-stage.
         LedgerError: the ledger cannot be read.
     """
     where = str(ledger.path)
@@ -92,9 +97,51 @@ def check_real(ledger: Ledger, bundle: Bundle, now_ms: int) -> None:
     if not under_way and now_ms - verdict.at_ms > bundle.decision_valid_ms:
         problem = f"the launch was allowed at {iso(verdict.at_ms)}, which is too long ago"
         raise UsageError(Problem("stale-launch", where, problem, f"{_GUARD} again, and start at once"))
+    if not under_way:
+        _check_warnings(ledger, verdict.verdict_id)
+    if not under_way:
+        _require_stage_open(ledger, bundle, now_ms)
     if under_way and posture_at(ledger, FOR_EVER_MS).stage == PAPER_STAGE:
         problem = "the rollout is back at stage 0, which is paper only"
-        raise UsageError(Problem("paper-stage", where, problem, "run `stagegate run --paper` on a ledger of its own"))
+        help_ = "trade on paper for its evidence, then `stagegate stage promote` on this ledger"
+        raise UsageError(Problem("paper-stage", where, problem, help_))
+
+
+def _check_warnings(ledger: Ledger, verdict_id: str) -> None:
+    """Refuse a launch with warnings that nobody has acknowledged.
+
+    Raises:
+        UsageError: unacknowledged, one for each; not-launched: the guard's own word on the verdict is not there.
+    """
+    word = last_word(ledger)
+    if word is None or word.verdict_id != verdict_id:
+        problem = f"the launch guard's own record of {verdict_id} is missing"
+        raise UsageError(Problem("not-launched", str(ledger.path), problem, f"{_GUARD} again"))
+    problems = [
+        Problem(
+            "unacknowledged",
+            name,
+            f"{verdict_id} warns of it, and nobody has acknowledged that",
+            f'once you know why it may stand: `stagegate ack {name} --reason "…"`',
+        )
+        for name in word.unacknowledged
+    ]
+    if problems:
+        raise UsageError(problems)
+
+
+def _require_stage_open(ledger: Ledger, bundle: Bundle, now_ms: int) -> None:
+    """Refuse real money that did not come through Stage 0 (R055, R066): its promotion must be on record, and recent."""
+    where, wanted = str(ledger.path), subject_of(PAPER_STAGE, FIRST_STAGE)
+    opened = [event for event in ledger.events(STAGE, to_ms=now_ms) if event.subject == wanted]
+    record = ledger.verdict(json.loads(opened[-1].document)["verdict_id"]) if opened else None
+    if record is None or json.loads(record.document)["hashes"].get("digest") != bundle.digest:
+        problem = f"stage {FIRST_STAGE} is not open: this release was not promoted from paper"
+        help_ = "`stagegate stage` says what is missing, `stagegate stage promote` opens it"
+        raise UsageError(Problem("stage-closed", where, problem, help_))
+    if now_ms - opened[-1].at_ms > bundle.vocabulary.facts[EVIDENCE].max_age_ms:
+        problem = f"stage {FIRST_STAGE} was opened at {iso(opened[-1].at_ms)}, which is too long ago"
+        raise UsageError(Problem("stage-closed", where, problem, "`stagegate stage promote` opens it anew"))
 
 
 def begin(ledger: Ledger, permit: Permit, release: Release, mode: Mode, *, close_ms: int, now_ms: int) -> None:
@@ -106,7 +153,7 @@ def begin(ledger: Ledger, permit: Permit, release: Release, mode: Mode, *, close
     """
     allowed = ledger.latest_verdict(policy=LAUNCH)
     if not ledger.events(FLATTEN_BEGUN, from_ms=allowed.at_ms if allowed else 0):
-        reason = allowed.verdict_id if allowed else f"{mode} rollout begun"
+        reason = allowed.verdict_id if allowed and allowed.outcome == ALLOW else f"{mode} rollout begun"
         permit.grant(by="run", reason=reason, at_ms=now_ms)
     begin_on(ledger, release, mode, close_ms)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from engine.live.connection import Connection
     from engine.live.desk import Desk
     from engine.live.opening import Hands, Release
+    from engine.live.stages import Staging
     from engine.policy.decide import Engine
 
 
@@ -49,12 +50,14 @@ class Place:
         release: what runs.
         report_dir: where the risk guard publishes.
         patience: of the streams; None: the usual one.
+        staging: what the stage policy is decided with; None: the stage stays what it is, but for restarts.
     """
 
     connection: Connection
     release: Release
     report_dir: Path
     patience: Patience | None = None
+    staging: Staging | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Post:
             VenueError: the venue does not tell.
             LedgerError: it cannot be recorded.
         """
-        await self.hands.executor.recover(self.symbols)
+        await self.hands.executor.recover(())  # the desk books the fills, once
         await self.desk.catch_up()
 
 
@@ -137,6 +140,7 @@ async def opened(
         passed_over = SETTINGS if new_paper else ()
         refuse_start(account, policies["launch"], config, connection.where, time.now_ms(), passed_over=passed_over)
         if launched_ms(ledger) is None:
+            connection.mark(ledger)
             await _begin(venue, ledger, permit, place.release, mode, time)
         post = await assembled(place, ledger, venue, permit, engine, approvals, time)
         yield replace(post, found=await check_start(venue, post.journal, time, post.catch_up))
@@ -207,7 +211,7 @@ async def assembled(
     openings = ledger.events(OPENING)  # whatever was traded within the hour before it was not ours
     since_ms = openings[0].at_ms if openings else start_ms
     hands = armed(hands_at(venue, ledger, permit, clock, config, since_ms=since_ms, on_fill=filled, guard=guard.word))
-    desk = open_desk(ledger, release, hands, engine, shadow, approvals, clock)
+    desk = open_desk(ledger, release, hands, engine, shadow, approvals, clock, staging=place.staging)
     desks.append(desk)
     history.lend(desk.tape)
     await desk.read_filters()

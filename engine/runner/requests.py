@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.bounds import RESTART, SCALE_UP
+from engine.bounds import PROMOTION, RESTART, SCALE_UP, restart_cap_usd
 from engine.clock import DAY_MS
 from engine.operations.approvals import ASKED, ApprovalRequest, SignedApprovals
 
@@ -24,7 +24,7 @@ def ask_people(ledger: Ledger, approvals: Approvals, governor: Governor, bundle:
     Raises:
         LedgerError: it cannot be recorded.
     """
-    waiting = governor.posture.requests
+    waiting = [request for request in governor.posture.requests if request.kind != PROMOTION]  # a person asks for it
     if not isinstance(approvals, SignedApprovals) or not waiting:
         return 0
     asked = {_identity(ApprovalRequest.from_document(event.document)) for event in ledger.events(ASKED)}
@@ -45,6 +45,5 @@ def _amount_usd(request: Request, posture: Posture, bundle: Bundle) -> float | N
         factor = bundle.policies["action"].effects[request.subject].cap_factor
         return None if factor is None else posture.cap_usd * factor
     if request.kind == RESTART:
-        stages = bundle.policies["stages"].stages
-        return float(stages[stages[posture.stage].restart_at].cap_usd)
+        return restart_cap_usd(bundle.policies["stages"], posture)
     return None

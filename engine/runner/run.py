@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,11 +14,14 @@ from engine.clock import SystemClock
 from engine.config import load_config, require_supported
 from engine.errors import ConfigError, Problem
 from engine.ledger import Ledger
+from engine.live.account_time import clock_of
 from engine.live.connection import Mode, connection
 from engine.live.lock import InstanceLock
 from engine.live.opening import Release
 from engine.live.paper import PaperPrices, paper_account
+from engine.live.stages import Staging
 from engine.operations.incidents.granting import SignedRestarts
+from engine.operations.stages.rollout import STAGES
 from engine.policy.bundle import load_bundle
 from engine.policy.worker import Worker
 from engine.runner.check import Checked, check
@@ -152,9 +155,11 @@ def _at_post(request: RunRequest, show: Callable[[str], None], act: Callable[[Po
         ledger = stack.enter_context(Ledger.open(request.ledger, create=True))
         check_kind(ledger, request.mode)
         if request.mode is Mode.REAL:
-            check_real(ledger, release.bundle, SystemClock().now_ms())
+            check_real(ledger, release.bundle, clock_of(ledger).now_ms())
         place = Place(_account(request, release, show), release, Path(release.config.output.report_dir))
         engine = stack.enter_context(Worker(release.bundle.policies[ACTION]))
+        staging = Staging(stack.enter_context(Worker(release.bundle.policies[STAGES])), request.signers)
+        place = replace(place, staging=staging)
         approvals = _approvals(ledger, request.signers, release.bundle)
 
         async def main(clock: Clock) -> T:
@@ -172,7 +177,7 @@ def _place(request: RunRequest, show: Callable[[str], None]) -> Place:
 def _account(request: RunRequest, release: Release, show: Callable[[str], None]) -> Connection:
     if request.mode is Mode.REAL:
         return connection(request.mode, request.ledger)
-    return paper_account(request.ledger, request.prices, capital_of(request.mode, release).usd, show)
+    return paper_account(request.ledger, request.prices, release.config, show)
 
 
 def _release(request: RunRequest) -> Release:
@@ -192,14 +197,17 @@ def _approvals(ledger: Ledger, signers: Path, bundle: Bundle) -> SignedRestarts:
 
 
 def _outbox(post: Post) -> Callable[[], Coroutine[object, object, None]] | None:
-    """Return what delivers the alerts that are queued, where there is a way to people at all."""
-    from engine.alerts.outbox import Outbox  # noqa: PLC0415 - only where something runs for long
-    from engine.alerts.routes import routes_of  # noqa: PLC0415 - the same
+    """Return what delivers the alerts that are queued, in its own thread, where there is a way to people at all."""
+    from engine.alerts.apart import apart  # noqa: PLC0415 - only where something runs for long
+    from engine.alerts.outbox import deliver_alerts  # noqa: PLC0415 - the same
+    from engine.alerts.settings import alert_settings  # noqa: PLC0415 - the same
 
-    notification = post.place.release.config.notification
-    routes = [route for route in routes_of(notification) if route.url.resolve(os.environ) is not None]
-    if not routes:
+    release = post.place.release
+    settings = alert_settings(release.config, release.bundle.path)
+    if all(route.url.resolve(os.environ) is None for route in settings.routes):
         return None
-    prefix = notification.prefix.resolve(os.environ) if notification.prefix else None
-    outbox = Outbox(post.ledger, routes, prefix or "", os.environ, post.clock)
-    return lambda: outbox.run(asyncio.Event())
+
+    async def deliver(stop: asyncio.Event) -> None:
+        await deliver_alerts(post.ledger.path, settings, os.environ, post.clock, stop)
+
+    return lambda: apart(deliver, "outbox")

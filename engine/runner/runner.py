@@ -5,6 +5,8 @@
 - Each minute, and after every reconnection of a stream: orders in doubt asked about, fills and settlements booked, the
   venue held against the ledger, stops looked at (`runner_rounds`). What differs is told, and while it stands nothing
   adds risk.
+- After a bar's work, until it is known: does the venue's countdown spare stops (`runner_arming`)? Only then the risk
+  guard arms the dead-man timer.
 
 Nothing here needs to be stored: the ledger remembers, and a runner that is killed at any instruction is started again.
 """
@@ -22,10 +24,12 @@ from engine.execution.course import ParentStatus
 from engine.ledger import Event
 from engine.live.heartbeat import RUNNING, STARTING, STOPPED, Heartbeat, heartbeat_beside, write_beat
 from engine.live.opening import RUNNER, last_bar_ms
+from engine.runner.arming import Arming
 from engine.runner.bar import BarView, bar_view
 from engine.runner.halt import BY_HAND, Halt
 from engine.runner.requests import ask_people
 from engine.runner.rounds import Rounds
+from engine.runner.stage_news import tell_stages
 from engine.runner.stream import Ears
 from engine.runner.text import bar_line
 from engine.timeline import sleep_until
@@ -34,7 +38,7 @@ from engine.verdict import canonical
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from engine.live.desk import BarReport
+    from engine.live.desk_parts import BarReport
     from engine.runner.open import Post
     from engine.runner.voice import Voice
 
@@ -98,12 +102,15 @@ class Runner:
         self._beside = beside
         self._stop = asyncio.Event()
         self._look_now = asyncio.Event()
+        self._bar_done = asyncio.Event()
         self._at_work = asyncio.Lock()
         self._halt = Halt(post, voice)
         self._rounds = Rounds(post, voice)
+        self._arming = Arming(post, voice)
         self._state = STARTING
         self._next_ms: int | None = None
         self._outcome = post.desk.governor.outcome
+        self._asked_for = post.desk.governor.posture.requests
         self._unbeaten = ""
 
     def stop(self) -> None:
@@ -119,11 +126,13 @@ class Runner:
         self._note(BEGUN)
         bars = asyncio.create_task(self._bars())
         tasks = [bars, *(asyncio.create_task(work) for work in self._others())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        self._stop.set()
-        await asyncio.wait({bars})
-        for task in tasks:
-            task.cancel()
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            self._stop.set()
+            await asyncio.wait({bars})
+        finally:
+            for task in tasks:
+                task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         await self._halt.finish(self._cadence.last_words_s)
         self._state, self._next_ms = STOPPED, None
@@ -152,7 +161,7 @@ class Runner:
         return view
 
     def _others(self) -> list[Coroutine[object, object, None]]:
-        others = [self._looks(), self._rounds_for_ever()]
+        others = [self._looks(), self._rounds_for_ever(), self._arm()]
         if self._streaming:
             others.append(Ears(self._post, self._voice, self._look_now.set).listen())
         if self._beside is not None:
@@ -167,6 +176,7 @@ class Runner:
             now_ms = self._post.clock.now_ms()
             close_ms = max(close_ms + HOUR_MS, now_ms - now_ms % HOUR_MS)
             self._state, self._next_ms = RUNNING, close_ms
+            self._bar_done.set()
             if await self._told_to_stop_before(close_ms + self._cadence.after_close_ms):
                 return
 
@@ -206,8 +216,8 @@ class Runner:
             why = "; ".join(report.flattened.problems[-2:])
             self._voice.alert(Severity.CRITICAL, "not-flat", f"{report.outcome}: NOT FLAT", why=why, do=BY_HAND)
         self._tell_outcome(report)
-        bundle = self._post.place.release.bundle
-        ask_people(self._post.ledger, self._post.approvals, self._post.desk.governor, bundle, report.verdict_id)
+        tell_stages(self._post, self._voice, report.close_ms)
+        self._ask(report.verdict_id)
 
     def _tell_outcome(self, report: BarReport) -> None:
         """Tell of an outcome that is another than the last one, as its policy wants it told."""
@@ -219,9 +229,18 @@ class Runner:
         why = f"stagegate verdict show {report.verdict_id}"
         self._voice.alert(OF_EFFECT[effects.alert], report.verdict_id, f"{report.outcome}", why=why, done=done)
 
+    def _ask(self, decision_id: str) -> None:
+        """Have people asked for what waits for them."""
+        post = self._post
+        self._asked_for = post.desk.governor.posture.requests
+        ask_people(post.ledger, post.approvals, post.desk.governor, post.place.release.bundle, decision_id)
+
     async def _looks(self) -> None:
         while True:
             self._halt.look()
+            if self._post.desk.governor.posture.requests != self._asked_for:  # the book was closed: not a bar later
+                decision = self._post.guard.decision()
+                self._ask(decision.decision_id if decision is not None else "")
             self._beat()
             await asyncio.sleep(self._cadence.look_s)
 
@@ -231,6 +250,14 @@ class Runner:
             async with self._at_work:
                 await self._rounds.look()
                 self._halt.look_for_strangers()
+
+    async def _arm(self) -> None:
+        """Find out after a bar whether the dead-man timer may be armed, as long as that is not known."""
+        while True:
+            await self._bar_done.wait()
+            self._bar_done.clear()
+            async with self._at_work:  # nothing of ours must rest while a countdown runs out
+                await self._arming.look()
 
     async def _until_round(self) -> None:
         """Wait for the next round, or until something was heard that calls for one now."""

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 EVERY_S = 2.0
 PAUSE_S = 10.0  # after a failure
 BARS_A_PAGE = 1_500
+HISTORY_BARS = 3_000
+"""Closed bars to begin with: more than the slowest strategy warms up on."""
+
 SETTLEMENTS_A_PAGE = 1_000
 _OPEN_TIME, _CLOSE_TIME = 0, 6
 _PRICES = (1, 2, 3, 4, 5)
@@ -62,8 +65,8 @@ async def live_prices(client: Any, symbols: Sequence[str]) -> LivePrices:
     funding: dict[str, FundingRates] = {}
     try:
         for symbol in symbols:
-            bars[symbol] = await _closed_bars(client, symbol, mark=False, limit=BARS_A_PAGE)
-            mark[symbol] = await _closed_bars(client, symbol, mark=True, limit=BARS_A_PAGE)
+            bars[symbol] = await _history(client, symbol, mark=False)
+            mark[symbol] = await _history(client, symbol, mark=True)
             rows = await client.futures_funding_rate(symbol=symbol, limit=SETTLEMENTS_A_PAGE)
             hours = [int(row["fundingTime"]) // HOUR_MS * HOUR_MS for row in rows]
             rates = [float(row["fundingRate"]) for row in rows]
@@ -134,6 +137,20 @@ class PublicFeed:
             self.prices.settle(int(row["fundingTime"]), symbol, Decimal(row["fundingRate"]))
         if rows:  # it may be published a little after its time
             self._announced_ms[symbol] = next_ms
+
+
+async def _history(client: Any, symbol: str, *, mark: bool) -> Bars:
+    """Return the last closed bars; fewer where the venue has no more."""
+    now_ms = int((await client.futures_time())["serverTime"])
+    first_ms = now_ms - now_ms % HOUR_MS - HISTORY_BARS * HOUR_MS
+    found = await _closed_bars(client, symbol, mark=mark, startTime=first_ms, limit=BARS_A_PAGE)
+    while len(found):
+        next_ms = int(found.open_time_ms[-1]) + HOUR_MS
+        page = await _closed_bars(client, symbol, mark=mark, startTime=next_ms, limit=BARS_A_PAGE)
+        if not len(page):
+            break
+        found = found.joined(page)
+    return found
 
 
 async def _closed_bars(client: Any, symbol: str, *, mark: bool, **span: int) -> Bars:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import DAY_MS, day_start
 from engine.errors import DataError, Problem, UsageError
 from engine.market.imports import open_market
 from engine.market.synthetic import synthetic_market
+from engine.simulator.accounts import ISOLATED
 from engine.simulator.exchange import Exchange
 from engine.simulator.faults import NONE, FaultPlan
 from engine.simulator.recorded import RecordedPrices
@@ -52,6 +53,7 @@ class SimulateRequest:
         faults: a file of faults.
         state: a file that outlives the process.
         balance_usd: of the account.
+        isolated: leverage of every symbol, on isolated margin; None: as a new account has it.
         api_key: of the account.
         api_secret: of the account.
     """
@@ -68,6 +70,7 @@ class SimulateRequest:
     faults: Path | None = None
     state: Path | None = None
     balance_usd: float = 10_000.0
+    isolated: int | None = None
     api_key: str = field(default=API_KEY, repr=False)
     api_secret: str = field(default=API_SECRET, repr=False)
 
@@ -210,7 +213,10 @@ class _Run:
     def _exchange(self, prices: PriceSource, clock: Clock) -> Exchange:
         if self.kept is not None:
             return Exchange.from_json(self.kept, prices)
-        exchange = Exchange(usual_spec(), prices, clock.now_ms(), seed=self.request.seed)
+        spec, isolated = usual_spec(), self.request.isolated
+        if isolated is not None:
+            spec = replace(spec, default_leverage=isolated, default_margin_type=ISOLATED)
+        exchange = Exchange(spec, prices, clock.now_ms(), seed=self.request.seed)
         exchange.open_account(ACCOUNT, self.request.api_key, self.request.api_secret, self.request.balance_usd)
         return exchange
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,10 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.alerts.alert import MOST_CHARACTERS, SENT, Alert, Severity
-from engine.alerts.outbox import FIRST_PAUSE_MS, LONGEST_PAUSE_MS, Outbox
-from engine.alerts.routes import Route, load_routes, routes_of
-from engine.clock import SimulatedClock, parse_time
+from engine.alerts.alert import FAILING, MOST_CHARACTERS, QUEUED, SENT, Alert, Severity
+from engine.alerts.apart import apart
+from engine.alerts.lane import FIRST_PAUSE_MS, LONGEST_PAUSE_MS
+from engine.alerts.lease import Lease
+from engine.alerts.outbox import LEASE, Outbox, deliver_alerts
+from engine.alerts.routes import Route, routes_of
+from engine.alerts.settings import AlertSettings, load_settings
+from engine.clock import DAY_MS, MINUTE_MS, SimulatedClock, SystemClock, elapsed_s, parse_time, wait_s
 from engine.config import load_config
 from engine.config.secret import Secret
 from engine.errors import ConfigError
@@ -57,7 +63,7 @@ class Service:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def environ(self) -> dict[str, str]:
@@ -130,7 +136,7 @@ def test_what_is_refused_is_tried_again_later_and_later_and_never_lost(ledger: L
         if service.refusals < before:
             pauses.append(clock.now_ms() - last_ms)
             last_ms = clock.now_ms()
-        clock.advance_to(clock.now_ms() + 1_000)
+        clock.advance_to(clock.now_ms() + 2_000)
     assert pauses[1] == FIRST_PAUSE_MS
     assert pauses == sorted(pauses)
     assert max(pauses) == LONGEST_PAUSE_MS
@@ -167,14 +173,186 @@ def test_R023_R024_without_routes_alerts_go_where_the_frozen_configuration_says(
 
 
 def test_the_shipped_example_loads_and_mistakes_are_shown_where_they_are(tmp_path: Path) -> None:
-    routes = load_routes(ROOT / "config/alerts.example.yaml")
+    routes = load_settings(ROOT / "config/alerts.example.yaml").routes
     assert [(route.name, route.least) for route in routes] == [("telegram", "INFO"), ("on_call", "CRITICAL")]
     path = tmp_path / "alerts.yaml"
     path.write_text("routes:\n  desk:\n    url: tgram://123:secret/42/\n    leest: HIGH\n")
     with pytest.raises(ConfigError) as caught:
-        load_routes(path)
+        load_settings(path)
     text = str(caught.value)
     assert f"{path}:3:10: error[env]" in text
     assert f"{path}:4:5: error[unknown-key]" in text
     assert "did you mean `least`?" in text
     assert "123:secret" not in text
+
+
+def test_what_repeats_is_sent_once_and_then_counted(ledger: Ledger, service: Service) -> None:
+    def again(minute: int, what: str = "the venue does not answer") -> Alert:
+        return Alert(NOW_MS + minute * MINUTE_MS, Severity.HIGH, "venue", what, (("why", f"number {minute}"),))
+
+    clock = SimulatedClock(NOW_MS)
+    quick = Route("desk", ROUTE.url, every_ms=0)
+    outbox = Outbox(ledger, [quick], "", service.environ, clock, repeats_ms=10 * MINUTE_MS)
+    for minute in range(4):
+        clock.advance_to(NOW_MS + minute * MINUTE_MS)
+        ledger.append(again(minute).row())
+        assert asyncio.run(outbox.deliver()) == (1 if minute == 0 else 0)
+    ledger.append(again(3, "the venue answers again").row())  # another thing to say is never held back
+    assert asyncio.run(outbox.deliver()) == 1
+    clock.advance_to(NOW_MS + 10 * MINUTE_MS - 1)
+    restarted = Outbox(ledger, [quick], "", service.environ, clock, repeats_ms=10 * MINUTE_MS)
+    assert asyncio.run(restarted.deliver()) == 0
+    clock.advance_to(NOW_MS + 10 * MINUTE_MS)
+    assert asyncio.run(restarted.deliver()) == 3
+    assert [text.splitlines()[0] for text in service.received] == [
+        "HIGH  the venue does not answer",
+        "HIGH  the venue answers again",
+        "HIGH  the venue does not answer",
+    ]
+    assert service.received[-1].splitlines()[1:] == ["times   3 since 2026-03-01T14:03:11Z", "why     number 3"]
+    noted = [json.loads(event.document)["alert_id"] for event in ledger.events(SENT)]
+    assert sorted(noted) == sorted({event.event_id for event in ledger.events(QUEUED)}), "each noted exactly once"
+
+
+def test_a_new_route_hears_the_last_day_and_an_outage_of_days_loses_nothing(ledger: Ledger, service: Service) -> None:
+    old, new = Alert(NOW_MS - 2 * DAY_MS, Severity.INFO, "old", "old"), Alert(NOW_MS, Severity.INFO, "new", "new")
+    ledger.append([old.row(), new.row()])
+    clock = SimulatedClock(NOW_MS)
+    quick = Route("desk", ROUTE.url, every_ms=0)
+    assert asyncio.run(Outbox(ledger, [quick], "", service.environ, clock).deliver()) == 1
+    ledger.append(Alert(NOW_MS + 1, Severity.INFO, "missed", "missed").row())
+    clock.advance_to(NOW_MS + 5 * DAY_MS)  # nobody delivered for days
+    assert asyncio.run(Outbox(ledger, [quick], "", service.environ, clock).deliver()) == 1
+    assert [text.split("  ")[1] for text in service.received] == ["new", "missed"]
+
+
+def test_a_route_that_fails_is_on_record_and_reading_goes_on_from_where_it_was(
+    ledger: Ledger, service: Service
+) -> None:
+    clock = SimulatedClock(NOW_MS)
+    outbox = Outbox(ledger, [ROUTE], "", service.environ, clock)
+    service.refusals = 5
+    ledger.append(PAUSED.row())
+    while service.refusals or not service.received:
+        asyncio.run(outbox.deliver())
+        clock.advance_to(clock.now_ms() + MINUTE_MS)
+    assert [json.loads(event.document)["failures"] for event in ledger.events(FAILING)] == [1, 2, 4]
+    questions: list[str] = []
+    ledger._connection.set_trace_callback(questions.append)
+    asyncio.run(outbox.deliver())
+    ledger._connection.set_trace_callback(None)
+    (question,) = questions
+    assert "rowid > 0" not in question, "what was read is not read again"
+
+
+def delivering(path: Path, service: Service, stop: threading.Event) -> threading.Thread:
+    """Return an outbox that delivers in a thread, as a process of its own would."""
+
+    async def main() -> None:
+        told = asyncio.Event()
+        settings = AlertSettings((Route("desk", ROUTE.url, every_ms=0),))
+        work = asyncio.ensure_future(deliver_alerts(path, settings, service.environ, SystemClock(), told))
+        await asyncio.to_thread(stop.wait)
+        told.set()
+        await work
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    return thread
+
+
+def test_one_outbox_delivers_at_a_time_and_the_next_takes_over_within_a_second_or_two(
+    ledger: Ledger, service: Service
+) -> None:
+    stops = [threading.Event() for _ in range(2)]
+    threads = [delivering(ledger.path, service, stop) for stop in stops]
+    try:
+        for number in range(4):
+            now_ms = SystemClock().now_ms()
+            ledger.append(Alert(now_ms, Severity.HIGH, f"n{number}", f"number {number}").row())
+            begun_s = elapsed_s()
+            while len(service.received) <= number:
+                assert elapsed_s() - begun_s < 10
+                wait_s(0.01)
+            if number == 1:
+                holder = Lease.beside(ledger.path, LEASE)
+                assert not holder.take(), "one of them has it"
+                stops[0].set()
+                threads[0].join(10)
+        assert service.received == [f"HIGH  number {number}" for number in range(4)]
+    finally:
+        for stop, thread in zip(stops, threads, strict=True):
+            stop.set()
+            thread.join(10)
+    late_ms = [json.loads(event.document)["late_ms"] for event in ledger.events(SENT)]
+    assert len(late_ms) == 4
+    assert max(late_ms[1:2] + late_ms[3:]) <= 1_000, "queued to sent within a second"
+
+
+def test_R022_no_address_is_in_any_log(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    root, written = logging.getLogger(), io.StringIO()
+    handler = logging.StreamHandler(written)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        ledger.append(PAUSED.row())
+        environ = {"PORT": "1", "SECRET": "sentinel-secret"}
+        routes = [
+            Route("down", Secret("json://user:${SECRET}@127.0.0.1:${PORT}/")),
+            Route("senseless", Secret("tgram://${SECRET}/no/")),
+        ]
+        assert asyncio.run(Outbox(ledger, routes, "", environ, SimulatedClock(NOW_MS)).deliver()) == 0
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    assert "sentinel" not in written.getvalue()
+    assert "sentinel" not in "".join(capsys.readouterr())
+    assert "sentinel" not in ledger.path.read_bytes().decode(errors="replace")
+
+
+def test_apart_ends_with_who_started_it_and_its_faults_come_back() -> None:
+    seen: list[str] = []
+    begun = threading.Event()
+
+    async def work(stop: asyncio.Event) -> None:
+        seen.append(threading.current_thread().name)
+        begun.set()
+        await stop.wait()
+        seen.append("stopped")
+
+    async def fail(_: asyncio.Event) -> None:
+        raise ConnectionError("away")
+
+    async def main() -> None:
+        task = asyncio.ensure_future(apart(work, "beside"))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(ConnectionError):
+            await apart(fail, "beside")
+
+    asyncio.run(main())
+    assert seen == ["beside", "stopped"]
+
+
+@pytest.mark.parametrize(
+    ("said", "where", "wrong"),
+    [
+        ("repeats: {within_minutes: -1}", ":2:27", "minutes from 0"),
+        ("telegram: {users: [alice]}", ":2:20", "ids of people"),
+        ("telegram: {commands: {flaten: false}}", ":2:23", "did you mean `flatten`?"),
+        ("telegram: {api_url: 'ftp://x'}", ":2:21", "ending in `/bot`"),
+        ("telegrams: {}", ":2:1", "did you mean `telegram`?"),
+    ],
+)
+def test_mistakes_of_the_alerts_file_are_shown_where_they_are(
+    tmp_path: Path, said: str, where: str, wrong: str
+) -> None:
+    path = tmp_path / "alerts.yaml"
+    path.write_text(f"routes: {{desk: {{url: 'json://${{HOST}}/'}}}}\n{said}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert f"{path}{where}: error[" in str(caught.value)
+    assert wrong in str(caught.value)

@@ -31,6 +31,11 @@ WORDS = {
     "what": "screenshot",
     "verdict_id": "V20221109-1400",
     "decision": "continue",
+    "stage": "2",
+    "equity": "5000",
+    "peak": "5000",
+    "peak_at": "2026-01-01",
+    "until": "2100-01-01",
 }
 MAKES_ONE = {"run", "stream", "serve", "caretake", "risk-guard", "launch-guard", "ledger adopt", "ledger restore"}
 """Where no ledger is, these begin one, or do without."""

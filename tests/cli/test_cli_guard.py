@@ -208,6 +208,13 @@ def test_R165_R158_flatten_says_what_it_will_do_asks_and_says_what_it_did(
     assert not venue.permit.present()
     assert run("flatten", *venue.where, "--yes", "--json") == 0
     assert json.loads(capsys.readouterr().out)["flat"] is True
+    with Ledger.open(venue.ledger, read_only=True) as ledger:
+        (event,) = ledger.events("flatten")  # once, however often it is run
+        assert json.loads(event.document) == {"reason": "try", "flat": True}
+        closed = {(fill.symbol, fill.side * fill.qty) for fill in ledger.fills("risk") if fill.reason == "flatten"}
+        assert closed == {("BTCUSDT", -0.170), ("ETHUSDT", -2.200), ("SOLUSDT", -66.0)}
+        assert not any(abs(qty) > 1e-9 for qty in ledger.held("risk").values())
+        assert ledger.events("flatten_begun")[0].at_ms == event.at_ms
 
 
 def test_flatten_works_with_a_corrupt_ledger_and_broken_rules(venue: Venue, capsys: pytest.CaptureFixture[str]) -> None:

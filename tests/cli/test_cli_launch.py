@@ -9,9 +9,9 @@ import pytest
 
 import cli
 from engine.clock import SystemClock
-from engine.launch.word import GUARD_RAN
 from engine.ledger import Ledger
 from engine.ledger.rows import Event
+from engine.live.launch_word import GUARD_RAN
 from tests.launch.launching import CONFIG, KEY, RULES, SECRET, TOKEN
 
 if TYPE_CHECKING:

@@ -75,8 +75,21 @@ def test_cash_that_moved_is_told_until_the_ledger_knows_why(tmp_path: Path) -> N
         assert json.loads(event.document) == [
             {"kind": "balance", "ledger": f"{wallet - 250:.2f} USD", "venue": f"{wallet:.2f} USD"}
         ]
+        await deal.execute(parent(qty="0.1", bar_ms=1))  # both sides move, the difference is the same one
+        for _minute in range(2):
+            await asyncio.sleep(60)
+            assert await look(deal) == [(Kind.BALANCE, "USDT")]
+        assert len(deal.ledger.events("difference")) == 1
+        assert not deal.ledger.events("difference_gone")
         deal.ledger.append(CashFlow("c1", "risk", deal.scene.clock.now_ms(), 250.0, "deposit"))
-        assert await look(deal) == []
+        for _minute in range(2):
+            await asyncio.sleep(60)
+            assert await look(deal) == []
+        (gone,) = deal.ledger.events("difference_gone")
+        assert (gone.subject, gone.document) == ("USDT", '["balance"]')
+        deal.scene.exchange.deposit(ACCOUNT, "3.00")
+        assert await look(deal) == [(Kind.BALANCE, "USDT")]
+        assert len(deal.ledger.events("difference")) == 2
 
     dealing(tmp_path, act)
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 RULES = ROOT / "config/prod_scale_rules_R1.yaml"
 CONFIG = ROOT / "config/prod_candidate_R1.yaml"
 NOW_MS = parse_time("2026-03-01T12:20:00Z")

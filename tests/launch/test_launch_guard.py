@@ -16,9 +16,9 @@ from engine.inquiry import replay
 from engine.launch import dry_run
 from engine.launch.account import Capital
 from engine.launch.dry_run import DryRun
-from engine.launch.word import last_word
 from engine.ledger import Ledger
 from engine.ledger.rows import FactsSnapshot
+from engine.live.launch_word import last_word
 from engine.live.opening import Release, launch
 from engine.market.series import Market
 from engine.policy.bundle import load_bundle
@@ -50,6 +50,7 @@ from tests.launch.launching import (
     rules_of,
     verdict_on,
 )
+from tests.operations.stages.opened import open_stage_1
 
 if TYPE_CHECKING:
     from engine.clock import Clock
@@ -79,6 +80,9 @@ def test_R067_the_verdict_stands_in_the_ledger_replays_and_lets_real_money_start
         assert (verdict.verdict_id, verdict.outcome) == (report.verdict_id, "ALLOW_LAUNCH")
         assert json.loads(verdict.document)["agree"] is True
         bundle = load_bundle(RULES)
+        with pytest.raises(UsageError, match="stage 1 is not open"):  # R055: the guard alone opens nothing
+            check_real(ledger, bundle, verdict.at_ms + 4 * MINUTE_MS)
+        open_stage_1(ledger, bundle, verdict.at_ms + 1)
         check_real(ledger, bundle, verdict.at_ms + 4 * MINUTE_MS)
         with pytest.raises(UsageError, match="too long ago"):
             check_real(ledger, bundle, verdict.at_ms + 6 * MINUTE_MS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.bounds import Request
+from engine.bounds import Request, initial_posture
 from engine.clock import DAY_MS, HOUR_MS, parse_time
 from engine.errors import UsageError
 from engine.ledger import Ledger
@@ -149,11 +149,62 @@ def test_the_governor_gets_only_what_is_signed_and_waits_for_exactly_this(
     assert tallies(ledger, signers, NOW_MS)[0].to_json()["state"] == "granted"
 
 
+DIGEST = {**HASHES, "digest": "d" * 64}
+PROMOTE = ApprovalRequest(
+    "promote", "1->2", 1, "carol", NOW_MS, NOW_MS + 7 * DAY_MS, "V9", 1, 10_000.0, {**DIGEST, "facts": "f" * 64}
+)
+
+
+def entered(ledger: Ledger, stage: int, at_ms: int) -> None:
+    """Record that a stage was entered."""
+    posture = initial_posture(stage, 5_000.0, at_ms)
+    ledger.append(Event(f"posture-{at_ms}", at_ms, "posture", str(stage), json.dumps(posture.to_json())))
+
+
+def test_A69_a_promotion_is_given_with_the_id_that_was_signed_and_never_again(
+    ledger: Ledger, keys: Path, signers: Path
+) -> None:
+    entered(ledger, 1, NOW_MS - 15 * DAY_MS)
+    approvals = SignedApprovals(ledger, signers, DIGEST, 7 * DAY_MS)
+    waiting = Request("promote", "1->2", NOW_MS - HOUR_MS, 1)  # the desk asks at its bar, a person when it suits
+    identity = ask(ledger, PROMOTE)
+    assert approvals.given([waiting], NOW_MS + 1) == ()
+    assert approvals.paper(waiting) == {}
+    with pytest.raises(UsageError, match="carol asked for it"):
+        approve(ledger, identity, keys / "carol", signers, NOW_MS + 1)
+    approve(ledger, identity, keys / "alice", signers, NOW_MS + 1)
+    assert approvals.given([waiting], NOW_MS + 2) == (waiting,)
+    assert approvals.paper(waiting) == {"request_id": identity, "signers": ["alice"]}
+    assert approvals.given([dataclasses.replace(waiting, subject="2->3")], NOW_MS + 2) == ()
+    used = json.dumps({"subject": "1->2", **approvals.paper(waiting)})
+    ledger.append(Event("given", NOW_MS + 3, USED, "promote", used))
+    assert find(ledger, identity, signers, NOW_MS + 4).state == "used"
+    assert approvals.given([waiting], NOW_MS + 4) == ()  # back in the same stage it must be asked for anew
+
+
+@pytest.mark.parametrize("why", ["expired", "other release", "before the stage", "altered"])
+def test_A69_A90_a_promotion_that_was_signed_for_something_else_is_not_given(
+    ledger: Ledger, keys: Path, signers: Path, why: str
+) -> None:
+    entered(ledger, 1, NOW_MS + (1 if why == "before the stage" else -DAY_MS))
+    approvals = SignedApprovals(ledger, signers, DIGEST, 7 * DAY_MS)
+    request = dataclasses.replace(PROMOTE, hashes=HASHES) if why == "other release" else PROMOTE
+    if why == "altered":  # more money than was signed for
+        signature = sign(dataclasses.replace(PROMOTE, amount_usd=5_000.0).document.encode(), keys / "alice")
+        ledger.append(
+            Event("replayed", NOW_MS + 2, APPROVED, ask(ledger, PROMOTE), json.dumps({"signature": signature}))
+        )
+    else:
+        approve(ledger, ask(ledger, request), keys / "alice", signers, NOW_MS + 2)
+    now_ms = NOW_MS + (7 * DAY_MS if why == "expired" else HOUR_MS)
+    assert approvals.given([Request("promote", "1->2", NOW_MS, 1)], now_ms) == ()
+
+
 def test_without_keys_or_signers_it_says_what_to_do(ledger: Ledger, keys: Path, tmp_path: Path) -> None:
     identity = ask(ledger, RESTART)
     with pytest.raises(UsageError, match="there is no such key"):
         approve(ledger, identity, tmp_path / "none", keys / "allowed_signers", NOW_MS)
     with pytest.raises(UsageError, match="there is no file of allowed signers"):
         approve(ledger, identity, keys / "alice", tmp_path / "none", NOW_MS)
-    with pytest.raises(UsageError, match="no request begins with `A1999`"):
+    with pytest.raises(UsageError, match="no request is called `A1999`"):
         approve(ledger, "A1999", keys / "alice", keys / "allowed_signers", NOW_MS)

@@ -256,7 +256,7 @@ def test_R182_A66_A67_it_restarts_one_stage_down_with_that_stages_capital(
     )
     after = step.posture
     assert (after.stage, after.cap_usd, after.epoch_ms, after.paused_since_ms) == (leads_to, cap_usd, NOW_MS, None)
-    assert step.flow_usd == cap_usd - 9_000.0
+    assert step.flow_usd == (cap_usd - 9_000.0 if cap_usd else 0.0)
     desk.ledger.close()
 
 

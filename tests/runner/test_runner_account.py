@@ -11,13 +11,20 @@ import pytest
 from engine.clock import HOUR_MS, MINUTE_MS
 from engine.errors import StagegateError, UsageError
 from engine.execution.binance.client import Keys
+from engine.execution.flatten import flatten
+from engine.execution.flattened import Terms
 from engine.execution.permit import Permit
-from engine.ledger import Ledger, VerdictRecord
+from engine.execution.siderecord import SideRecord
+from engine.ledger import Event, Ledger, VerdictRecord
 from engine.live.connection import Mode
+from engine.live.launch_word import GUARD_RAN, acknowledge
 from engine.live.lock import InstanceLock, holder
 from engine.live.opening import launched_ms
+from engine.risk_guard.aftermath import note_aftermath
+from engine.runner.launch import check_real
 from engine.simulator.accounts import Permissions
 from engine.verdict import canonical
+from tests.operations.stages.opened import open_stage_1
 from tests.runner.running import ACCOUNT, KEY, SECRET, START_MS, Scene, at_venue, hours, new_exchange, release
 
 if TYPE_CHECKING:
@@ -113,13 +120,19 @@ def test_R029_wrong_keys_are_refused_and_not_shown(tmp_path: Path, keys: Keys) -
     assert keys.api_secret not in str(error)
 
 
-def allowed(ledger: Ledger, at_ms: int, outcome: str = "ALLOW_LAUNCH", digest: str | None = None) -> None:
+def allowed(
+    ledger: Ledger, at_ms: int, outcome: str = "ALLOW_LAUNCH", digest: str | None = None, **warnings: object
+) -> None:
     """Record a launch verdict, as the launch guard does."""
     bundle = release().bundle
     hashes = {"bundle": bundle.sha256, "config": bundle.config_sha256, "digest": digest or bundle.digest, "facts": "0"}
     document = canonical({"verdict_id": f"V-{at_ms}", "hashes": hashes, "outcome": outcome})
     sha256 = bundle.policies["launch"].sha256
     ledger.append(VerdictRecord(f"V-{at_ms}", at_ms, "launch", outcome, sha256, bundle.config_sha256, "0", document))
+    word = {"mode": "real", "stage": 1, "capital_usd": 5_000.0, "outcome": outcome, "warnings": warnings}
+    said = canonical({"verdict_id": f"V-{at_ms}", **word})
+    ledger.append(Event(f"{GUARD_RAN}-{at_ms}", at_ms, GUARD_RAN, outcome, said))
+    open_stage_1(ledger, bundle, at_ms)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +153,25 @@ def test_R067_real_money_needs_a_fresh_launch_of_this_release(
     assert said in str(error)
     assert "launch-guard" in str(error)
     assert isinstance(error, UsageError)
+
+
+@pytest.mark.requirement("R045")
+def test_R045_A91_warnings_are_acknowledged_by_name_before_real_money_starts(tmp_path: Path) -> None:
+    facts = {"largest_gap_30d": 120.0}
+    with Ledger.open(tmp_path / "trading.db", create=True) as ledger:
+        allowed(ledger, START_MS, data_gap_small=facts, chrony_absent={})
+    error = str(refused(tmp_path, new_exchange(balance_usd=5_000), Mode.REAL))
+    assert "data_gap_small: error[unacknowledged]" in error
+    assert "chrony_absent: error[unacknowledged]" in error
+    with Ledger.open(tmp_path / "trading.db") as ledger:
+        acknowledge(ledger, "chrony_absent", "alice", "this image has none", START_MS)
+        acknowledge(ledger, "data_gap_small", "alice", "maintenance", START_MS)
+    with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
+        check_real(ledger, release().bundle, START_MS)
+    with Ledger.open(tmp_path / "trading.db") as ledger:  # another gap is another warning
+        allowed(ledger, START_MS + 1, data_gap_small={"largest_gap_30d": 180.0})
+        with pytest.raises(UsageError, match="stagegate ack data_gap_small"):
+            check_real(ledger, release().bundle, START_MS + 1)
 
 
 def test_R013_R064_real_money_begins_at_stage_1_on_an_account_that_a_person_has_set_up(tmp_path: Path) -> None:
@@ -192,3 +224,27 @@ def test_A64_a_second_runner_is_refused_and_told_who_runs(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "trading.db.lock").read_text())["what"] == "run --real"
     with InstanceLock(ledger, "run --paper", START_MS):
         assert str(holder(ledger)).startswith("`run --paper`")
+
+
+@pytest.mark.requirement("R147")
+def test_A61_a_flatten_while_nothing_ran_is_counted_once_and_pauses_the_next_run(tmp_path: Path) -> None:
+    async def act(scene: Scene) -> None:
+        async with scene.post() as post:
+            await scene.runner(post).once()
+            assert scene.held
+            permit = Permit.beside(scene.path)
+            terms = Terms(symbols=tuple(scene.held), reason="by hand")
+            report = await flatten(post.venue, permit, scene.clock, SideRecord(scene.path), terms)
+            assert (await note_aftermath(report, scene.path, post.venue, scene.clock, ())).unrecorded == ""
+        with Ledger.open(scene.path, read_only=True) as ledger:
+            assert [event.subject for event in ledger.events("flatten")] == ["by a person"]
+            assert not any(ledger.held("risk").values())
+        async with scene.post() as post:
+            await scene.runner(post).once()
+            assert post.desk.governor.posture.paused_since_ms is not None
+            assert len(post.ledger.events("flatten")) == 1
+            assert post.desk.governor._standing().flattened_ms == (report.started_ms,)
+            assert (await note_aftermath(report, scene.path, post.venue, scene.clock, ())).unrecorded == ""
+            assert len(post.ledger.events("flatten")) == 1, "a paused desk is flat already"
+
+    at_venue(tmp_path, act)

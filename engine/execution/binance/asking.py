@@ -125,10 +125,11 @@ class Asker:
         samples = [await self._clock_sample() for _again in range(2)]
         self.clock.measure(*min(samples, key=lambda sample: sample[2] - sample[0]))
 
-    async def _clock_sample(self) -> tuple[int, int, int]:
-        sent_ms = self.clock.local.now_ms()
+    async def _clock_sample(self) -> tuple[float, int, float]:
+        loop = asyncio.get_running_loop()
+        sent_s = loop.time()
         server_ms = int((await self.client.futures_time())["serverTime"])
-        return sent_ms, server_ms, self.clock.local.now_ms()
+        return sent_s, server_ms, loop.time()
 
 
 def error_of(what: str, failure: Failure) -> VenueRefused | VenueUnavailable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from engine.bounds import RESTART
+from engine.bounds import RESTART, restart_cap_usd
 from engine.clock import DAY_MS
 from engine.ledger import Event
 from engine.operations.approvals import ApprovalRequest, SignedApprovals, ask
@@ -63,7 +63,6 @@ def ask_for_restart(ledger: Ledger, bundle: Bundle, incident: Incident, by: str,
         LedgerError: the ledger cannot be written.
     """
     wait = waiting(ledger, incident)
-    stages = bundle.policies["stages"].stages
     request = ApprovalRequest(
         action=RESTART,
         subject=wait.request.subject,
@@ -73,7 +72,7 @@ def ask_for_restart(ledger: Ledger, bundle: Bundle, incident: Incident, by: str,
         expires_ms=now_ms + VALID_MS,
         decision_id=incident.verdict_id,
         stage=wait.posture.stage,
-        amount_usd=float(stages[stages[wait.posture.stage].restart_at].cap_usd),
+        amount_usd=restart_cap_usd(bundle.policies["stages"], wait.posture),
         hashes=bundle_hashes(bundle),
     )
     ask(ledger, request)

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.bounds import RESTART, Posture
+from engine.bounds import RESTART, Posture, restart_cap_usd
 from engine.clock import MINUTE_MS, iso
 from engine.errors import Problem, UsageError
 from engine.operations.incidents.book import incidents
@@ -161,7 +161,7 @@ def decide(
         conditions=_conditions(verdict),
         from_stage=posture.stage,
         stage=stage,
-        cap_usd=float(stages[stage].cap_usd),
+        cap_usd=restart_cap_usd(bundle.policies["stages"], posture),
         request_id="" if tally is None else tally.request.request_id,
         signers=() if tally is None else tuple(signer.name for signer in tally.signers),
     )

@@ -10,16 +10,20 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
-from tests.execution.faults.evidence import BAR, FOR_EVER_MS, OURS, ZERO, Evidence, Violation, decimal
+from tests.execution.faults.evidence import BAR, CANARY, FOR_EVER_MS, OURS, ZERO, Evidence, Violation, decimal
 from tests.execution.faults.hot import BTC, START_MS, SYMBOLS
 from tests.execution.faults.invariants import ALWAYS, AT_REST, funding_once, halts_end_flat, no_bar_twice
+from tests.execution.faults.worth import by_tick, equity_usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from engine.simulator.orders import AlgoOrder
+
 CENT = Decimal("0.01")
 MAX_DRAWDOWN = Decimal("0.12")  # the SOP's hard stop
 ACT_MS = 5 * SECOND_MS
+FLAT_MS = 5 * MINUTE_MS
 REDUCING = ("exit", "time_stop", "reduce", "flatten")
 QUIET_MS = 10 * MINUTE_MS
 SIZE_TOLERANCE = Decimal("1.02")  # the open moves away from the close that an order was sized with
@@ -47,25 +51,6 @@ def reductions_done(evidence: Evidence) -> Iterator[Violation]:
         unsent = [update for update in updates if update["status"] == "NOT_SENT"]
         if unsent and evidence.intents[name]["reduce_only"] and not limited:
             yield Violation(5, f"{name} reduces and was not sent: {unsent[0]['detail']}")
-
-
-def equity_usd(evidence: Evidence, at_ms: int) -> Decimal:
-    """The risk equity just before an instant, from the venue's fills and income and the mark prices of the market."""
-    cash = evidence.ended.capital_usd
-    for flow in evidence.tables["cash_flows"]:
-        if flow["account"] == "risk" and flow["at_ms"] < at_ms:
-            cash += decimal(flow["amount_usd"])
-    for income in evidence.account.income:
-        if income.kind == "FUNDING_FEE" and income.at_ms - income.at_ms % HOUR_MS < at_ms:
-            cash += income.amount_usd
-    for fill in evidence.account.fills:
-        if fill.at_ms < at_ms:
-            cash -= fill.side * fill.qty * fill.price + fill.fee_usd
-    for symbol in SYMBOLS:
-        held = evidence.held(symbol, at_ms - 1)
-        if held:
-            cash += held * Decimal(repr(evidence.ended.close_of(symbol, at_ms)))
-    return cash
 
 
 def money_counted(evidence: Evidence) -> Iterator[Violation]:
@@ -96,6 +81,31 @@ def drawdown_acted_on(evidence: Evidence) -> Iterator[Violation]:
             yield Violation(7, f"the drawdown of {1 - equity / peak:.1%} at {at_ms} was not acted on in time")
 
 
+def flat_after_a_breach(evidence: Evidence) -> Iterator[Violation]:
+    """Invariant 7 under a risk guard: from the tick that breaches to all flat in time (R160, A86), faults left out."""
+    if not evidence.ended.play.guarded:
+        return
+    breach_ms = _first_breach_ms(evidence)
+    if breach_ms is None:
+        return
+    edges = sorted({breach_ms, *(at for symbol in SYMBOLS for at, _ in evidence.moves(symbol) if at > breach_ms)})
+    flat_ms = next((at for at in edges if not any(evidence.held(symbol, at) for symbol in SYMBOLS)), FOR_EVER_MS)
+    if evidence.well_for_ms(breach_ms, min(flat_ms, evidence.ended.play.end_ms)) > FLAT_MS:
+        yield Violation(7, f"the drawdown was beyond the hard stop at {breach_ms}, all was flat at {flat_ms}")
+
+
+def _first_breach_ms(evidence: Evidence) -> int | None:
+    """The first tick beyond the hard stop that could be heard, against the highest that could; before any restart."""
+    flows = [row["at_ms"] for row in evidence.tables["cash_flows"] if row["account"] == "risk"]
+    peak = evidence.ended.capital_usd
+    for at_ms, equity in by_tick(evidence, min([evidence.ended.play.end_ms, *flows])):
+        if evidence.calm(at_ms - MINUTE_MS, at_ms + MINUTE_MS):
+            peak = max(peak, equity)
+            if equity < peak * (1 - MAX_DRAWDOWN):
+                return at_ms
+    return None
+
+
 def sizes_bounded(evidence: Evidence) -> Iterator[Violation]:
     """The verdict bounds what is held: no sleeve opens more than its share of min(equity, cap) × exposure."""
     weights = evidence.ended.weights
@@ -123,6 +133,7 @@ def stops_in_step(evidence: Evidence) -> Iterator[Violation]:
     spans = [
         (algo.created_ms, FOR_EVER_MS if algo.status == "NEW" else algo.triggered_ms or algo.updated_ms, algo)
         for algo in evidence.algos
+        if not _is_canary(algo)
     ]
     for _, _, algo in spans:
         if algo.symbol != BTC or not algo.reduce_only:
@@ -143,4 +154,29 @@ def stops_in_step(evidence: Evidence) -> Iterator[Violation]:
             wrong = ""
 
 
-OF_A_DAY = (reductions_done, money_counted, drawdown_acted_on, sizes_bounded, stops_in_step)
+def canaries_go(evidence: Evidence) -> Iterator[Violation]:
+    """Invariant 8: a canary can only reduce, is never hit, and is gone with the next bar that finds nothing wrong."""
+    for algo in evidence.algos:
+        if not _is_canary(algo):
+            continue
+        gone_ms = evidence.ended.play.end_ms if algo.status == "NEW" else algo.updated_ms
+        if not algo.reduce_only or algo.triggered_ms:
+            yield Violation(8, f"a canary that trades: {algo}")
+        if evidence.well_for_ms(algo.created_ms, gone_ms) > HOUR_MS + MINUTE_MS:
+            yield Violation(8, f"a canary that stays: {algo}")
+
+
+def _is_canary(algo: AlgoOrder) -> bool:
+    found = OURS.fullmatch(algo.client_id)
+    return found is not None and found[1] == CANARY
+
+
+OF_A_DAY = (
+    reductions_done,
+    money_counted,
+    drawdown_acted_on,
+    flat_after_a_breach,
+    sizes_bounded,
+    stops_in_step,
+    canaries_go,
+)

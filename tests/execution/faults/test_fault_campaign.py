@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+import logging
+from dataclasses import astuple, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.clock import HOUR_MS
-from tests.execution.faults.day import violations
-from tests.execution.faults.evidence import Evidence
+from engine.real_path.loop import KEYS
+from tests.execution.faults.day import flat_after_a_breach, violations
+from tests.execution.faults.evidence import CANARY, OURS, Evidence
 from tests.execution.faults.hot import BTC, START_MS
 from tests.execution.faults.plays import SHORT
 from tests.execution.faults.world import Play, played
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from engine.simulator.orders import AlgoOrder
     from tests.execution.faults.evidence import Row
 
 PLAYS = [
@@ -29,10 +33,21 @@ PLAYS = [
 
 @pytest.mark.parametrize("play", PLAYS, ids=str)
 def test_nothing_that_must_never_be_happens_under_faults_and_deaths(
-    play: Play, tmp_path_factory: pytest.TempPathFactory
+    play: Play, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ended = played(play, tmp_path_factory.mktemp("play"))
+    """And whatever goes wrong, no file and no log, the library's own included, holds the key or the secret."""
+    caplog.set_level(logging.DEBUG)
+    library = logging.getLogger("binance")  # it keeps its words to itself
+    library.addHandler(caplog.handler)
+    try:
+        ended = played(play, tmp_path)
+    finally:
+        library.removeHandler(caplog.handler)
+    assert any(record.name.startswith("binance") for record in caplog.records)
     assert not violations(Evidence(ended))
+    written = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 3
+    assert not [secret for secret in astuple(KEYS) if any(secret in text for text in (caplog.text, *written))]
     assert len(ended.fate.deaths) == len(play.kill_at)
     assert ended.strikes
     assert ended.account.algo_orders
@@ -158,6 +173,18 @@ def a_stop_that_stays(seen: Evidence) -> None:
         algo.status = "NEW"
 
 
+def canary(seen: Evidence) -> AlgoOrder:
+    return next(algo for algo in seen.algos if (name := OURS.fullmatch(algo.client_id)) and name[1] == CANARY)
+
+
+def a_canary_that_stays(seen: Evidence) -> None:
+    canary(seen).status = "NEW"
+
+
+def a_canary_that_trades(seen: Evidence) -> None:
+    canary(seen).triggered_ms = START_MS
+
+
 def a_fill_too_many(seen: Evidence) -> None:
     at = next(at for at, fill in enumerate(seen.account.fills) if fill.symbol != BTC)
     fill = seen.account.fills[at]
@@ -197,17 +224,32 @@ BREACHES: list[tuple[Callable[[Evidence], None], int]] = [
     (no_stop, 8),
     (a_stop_of_another_size, 8),
     (a_stop_that_stays, 8),
+    (a_canary_that_stays, 8),
+    (a_canary_that_trades, 8),
 ]
+
+
+def copied(evidence: Evidence) -> Evidence:
+    ended = evidence.ended
+    return Evidence(
+        replace(ended, account=copy.deepcopy(ended.account), permits=[*ended.permits], flattens=[*ended.flattens])
+    )
 
 
 @pytest.mark.parametrize(("breach", "number"), BREACHES, ids=[f"{breach.__name__}-{at}" for breach, at in BREACHES])
 def test_each_breach_of_an_invariant_is_seen(
     breach: Callable[[Evidence], None], number: int, evidence: Evidence
 ) -> None:
-    ended = evidence.ended
-    seen = Evidence(
-        replace(ended, account=copy.deepcopy(ended.account), permits=[*ended.permits], flattens=[*ended.flattens])
-    )
+    seen = copied(evidence)
     breach(seen)
     seen = seen.again()
     assert number in {found.invariant for found in violations(seen)}
+
+
+def test_R160_a_book_that_a_guard_does_not_close_within_five_minutes_of_the_breach_is_seen(evidence: Evidence) -> None:
+    seen = copied(evidence)
+    seen.ended.play = replace(seen.ended.play, guarded=True)
+    assert not list(flat_after_a_breach(seen))
+    seen.account.fills[0] = replace(seen.account.fills[0], fee_usd=Decimal(3_000))
+    (late,) = flat_after_a_breach(seen.again())
+    assert "beyond the hard stop" in late.what

@@ -31,6 +31,7 @@ from engine.live.decision_file import DecisionFiles
 from engine.live.lock import InstanceLock
 from engine.live.opening import launch, launched_ms
 from engine.real_path.loop import ACCOUNT, KEYS, Course, opened_exchange
+from engine.rehearsal.approvals import Unsigned
 from engine.risk_guard.guard import Guard, GuardParts
 from engine.risk_guard.mind import Mind
 from engine.risk_guard.record import LedgerDesk
@@ -77,7 +78,10 @@ NAP_S = 3_600
 RENEWED_EVERY_S = 1_500  # a key lives for an hour
 
 AGAIN_S = 5.0
-LOOK_EVERY_S = 30.0  # of the guard, beside each tick of the marks
+LOOK_EVERY_S = 60.0  # of the guard, beside each tick of the marks
+
+EARLY, LATE = (2, 5), (4, 9)
+"""Hours between which a crash is drawn: early where each second of a day is looked at by two processes."""
 
 
 @dataclass(frozen=True)
@@ -200,12 +204,13 @@ def course_of(play: Play) -> Course:
     queue_s = float(rng.choice([2.0, 8.0, 30.0]))
     liquid = [Liquidity(), Liquidity(queue_s=queue_s), Liquidity(parts=4, queue_s=queue_s, part_delay_ms=50)]
     spec = dataclasses.replace(usual_spec(), liquidity=liquid[int(rng.integers(len(liquid)))])
-    crash_hour = int(rng.integers(4, 9)) if play.crash else None
+    first, last = EARLY if play.guarded else LATE
+    crash_hour = int(rng.integers(first, last)) if play.crash else None
     market = hot_market(play.seed, -(-play.hours // 24), crash_hour)
     return Course(market, hot_release(), START_MS, play.end_ms + DAY_MS // 2, STAGE, play.seed, spec)
 
 
-class RestartsAtOnce:
+class RestartsAtOnce(Unsigned):
     """Every restart is approved as soon as it is asked for; nothing else is."""
 
     def given(self, requests: Sequence[Request], now_ms: int) -> tuple[Request, ...]:
@@ -364,7 +369,7 @@ class _World:
             await self._close_all("drill")
             await sleep_until(self.clock, resume_ms)
             while self._paused():  # noqa: ASYNC110 - another task ends it and tells nobody
-                await asyncio.sleep(MINUTE_MS / SECOND_MS)
+                await asyncio.sleep(5 * MINUTE_MS / SECOND_MS)
             self.permit(Life(Fate())).grant(by="campaign", reason="drill over", at_ms=self.clock.now_ms())
 
     async def _close_all(self, reason: str) -> None:

@@ -1,0 +1,121 @@
+"""Every fact of the vocabulary as it is now: its value, how old it is, where it comes from, and which policies read it.
+
+What the action policy reads is computed from the books; the other facts are those that were last posted, by the risk
+guard or by a verdict of the policy that reads them, each as old as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.inquiry import facts_at, now_of, posture_at
+from engine.ledger import Ledger
+from engine.live.decision_file import DecisionFiles, named
+from engine.policy.bundle import load_bundle
+from engine.policy.facts import OK, Fact, validated_all
+from engine.posted import facts_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from engine.clock import Clock
+    from engine.policy.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class FactLine:
+    """One fact.
+
+    Attributes:
+        name: of the vocabulary.
+        title: what people read.
+        value: in `unit`; None unless `status` is ok.
+        unit: of the vocabulary.
+        status: ok, young, stale, missing or invalid.
+        as_of_ms: the moment it describes; None where it was never posted.
+        age_ms: of it; None the same.
+        source: where it comes from, in words.
+        read_by: the policies that read it.
+    """
+
+    name: str
+    title: str
+    value: float | str | bool | None
+    unit: str
+    status: str
+    as_of_ms: int | None
+    age_ms: int | None
+    source: str
+    read_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FactSheet:
+    """Every fact at one moment, in the order of the vocabulary."""
+
+    at_ms: int
+    facts: tuple[FactLine, ...]
+
+
+def fact_sheet(
+    path: Path, rules: Path, clock: Clock, at_ms: int | None = None, *, report_dir: Path | None = None
+) -> FactSheet:
+    """Return every fact at a time.
+
+    Args:
+        path: the ledger.
+        rules: the bundle.
+        clock: tells the present of a live ledger.
+        at_ms: the time; None for now.
+        report_dir: where the risk guard publishes; None: it is not asked, as for a time of the past.
+
+    Raises:
+        LedgerError: the ledger cannot be read, or holds nothing at that time.
+        PolicyError: the bundle is wrong.
+    """
+    bundle = load_bundle(rules)
+    with Ledger.open(path, read_only=True) as ledger:
+        now_ms = now_of(ledger, clock) if at_ms is None else at_ms
+        posted = _posted(ledger, bundle, now_ms)
+        if at_ms is None and report_dir is not None:
+            posted = {**_of_guard(report_dir, path, now_ms), **posted}
+        posted |= facts_at(ledger, bundle, posture_at(ledger, now_ms), now_ms)
+    return FactSheet(now_ms, tuple(_lines(bundle, posted, now_ms)))
+
+
+def _posted(ledger: Ledger, bundle: Bundle, now_ms: int) -> dict[str, Fact]:
+    """Return the facts as they were posted last: with the last facts of all, and with each policy's last verdict."""
+    moments = {record.at_ms for name in bundle.policies if (record := ledger.latest_verdict(now_ms, policy=name))}
+    latest = ledger.facts_at(now_ms)
+    moments |= {latest.at_ms} if latest else set()
+    posted: dict[str, Fact] = {}
+    for moment in sorted(moments):
+        snapshot = ledger.facts_at(moment)
+        if snapshot is not None and snapshot.at_ms == moment:
+            posted |= facts_from(snapshot.document)
+    return posted
+
+
+def _of_guard(report_dir: Path, path: Path, now_ms: int) -> dict[str, Fact]:
+    decision = DecisionFiles.under(report_dir).read()
+    if decision is None or decision.ledger != named(path) or decision.at_ms > now_ms:
+        return {}
+    return {name: Fact(name, value, OK, decision.at_ms) for name, value in decision.facts.items() if value is not None}
+
+
+def _lines(bundle: Bundle, posted: Mapping[str, Fact], now_ms: int) -> list[FactLine]:
+    found = validated_all(posted.values(), bundle.vocabulary, now_ms)
+    readers: dict[str, list[str]] = {}
+    for name, policy in bundle.policies.items():
+        for read in policy.facts:
+            readers.setdefault(read, []).append(name)
+    lines = []
+    for name, fact in found.items():
+        spec = bundle.vocabulary.facts[name]
+        as_of_ms = fact.as_of_ms if name in posted else None
+        age_ms = None if as_of_ms is None else now_ms - as_of_ms
+        unit, by = spec.unit, tuple(readers.get(name, ()))
+        lines.append(FactLine(name, spec.title, fact.value, unit, fact.status, as_of_ms, age_ms, spec.source, by))
+    return lines

@@ -1,0 +1,1 @@
+"""The service: one supervised tree of processes that keeps a desk running, watched and looked after."""

@@ -1,0 +1,164 @@
+"""The caretaker: a process beside the desk that does what must not wait for a person, and never trades.
+
+Each kind of work has its own turn: one that fails or hangs holds up no other. What fails is told once, and tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from engine.alerts.alert import Severity
+from engine.clock import MINUTE_MS, SystemClock
+from engine.errors import StagegateError
+from engine.live.whole_file import replace_json
+from engine.service.duty import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from engine.service.duty import Duty, Paper, Round
+    from engine.service.settings import CaretakerTimes
+
+    Act = Callable[[Duty], Awaitable[None]]
+    Turn = tuple[str, float, Act]
+
+BEAT_EVERY_S = 5.0
+AGAIN_S = 30.0
+WITHIN_S = 600.0
+"""How long one turn may take before it is given up and told."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything that is done.
+
+    Attributes:
+        rounds: again and again.
+        papers: once for each period.
+        times: how often.
+        beside: what runs all the time, by name: delivering alerts, hearing commands.
+    """
+
+    rounds: Sequence[Round]
+    papers: Sequence[Paper]
+    times: CaretakerTimes
+    beside: Sequence[tuple[str, Callable[[], Awaitable[None]]]] = ()
+
+
+class Keeping:
+    """Does the work of one account.
+
+    Args:
+        duty: the account.
+        work: what is done.
+        show: a line for the terminal.
+    """
+
+    def __init__(self, duty: Duty, work: Work, show: Callable[[str], None]) -> None:
+        self._duty = duty
+        self._work = work
+        self._show = show
+        self._wrong: dict[str, str] = {}
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after the work that is under way."""
+        self._stop.set()
+
+    async def run(self, beat: Path, beat_every_s: float = BEAT_EVERY_S) -> None:
+        """Work until told to stop; `beat` is renewed as long as it lives."""
+        working = [asyncio.ensure_future(self._for_ever(*turn)) for turn in self._turns()]
+        beside = [asyncio.ensure_future(self._run_beside(*one)) for one in self._work.beside]
+        beating = asyncio.ensure_future(_beat(beat, beat_every_s))
+        try:
+            await asyncio.gather(*working)
+        finally:
+            for task in (beating, *working, *beside):
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    async def once(self) -> tuple[str, ...]:
+        """Do each kind of work once; return what went wrong."""
+        for name, _, act in self._turns():
+            await self._turn(name, act)
+        return tuple(f"{name}: {why}" for name, why in self._wrong.items())
+
+    def _turns(self) -> list[Turn]:
+        work = self._work
+        turns: list[Turn] = [(one.name, one.every_s, one.act) for one in work.rounds]
+        return turns + [(one.name, work.times.papers_every_s, partial(self._write, one)) for one in work.papers]
+
+    async def _for_ever(self, name: str, every_s: float, act: Act) -> None:
+        while not self._stop.is_set():
+            await self._turn(name, act)
+            await self._pause(every_s)
+
+    async def _turn(self, name: str, act: Act) -> None:
+        """Do some work; whatever goes wrong with it is told, and no reason to do nothing else."""
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                await act(self._duty)
+        except StagegateError as error:
+            self._failed(name, str(error.problems[0].problem))
+        except TimeoutError:
+            self._failed(name, f"it took more than {WITHIN_S:g} s")
+        except Exception as error:  # noqa: BLE001 - incidents must go on whatever is wrong with a report
+            self._failed(name, f"{type(error).__name__}: {error}")
+        else:
+            self._succeeded(name)
+
+    async def _write(self, paper: Paper, duty: Duty) -> None:
+        """Do what is due of one kind, period after period."""
+        grace_ms = round(self._work.times.paper_grace_min * MINUTE_MS)
+        for period in list(paper.due(duty.ledger, duty.clock.now_ms(), grace_ms)):
+            await paper.write(duty, period)
+            self._show(f"{paper.name} of {period.name}: done")
+
+    async def _run_beside(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep something running that never ends by itself."""
+        while not self._stop.is_set():
+            try:
+                await work()
+            except StagegateError as error:
+                self._failed(name, str(error.problems[0].problem))
+            except Exception as error:  # noqa: BLE001 - the same
+                self._failed(name, f"{type(error).__name__}: {error}")
+            await self._pause(AGAIN_S)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+    def _failed(self, name: str, why: str) -> None:
+        if self._wrong.get(name) == why:
+            return
+        self._wrong[name] = why
+        self._show(f"{name}: {why}")
+        self._tell(Severity.HIGH, name, f"the caretaker cannot do its work: {name}", why)
+
+    def _succeeded(self, name: str) -> None:
+        if self._wrong.pop(name, None) is not None:
+            self._tell(Severity.INFO, name, f"the caretaker does its work again: {name}", "")
+
+    def _tell(self, severity: Severity, name: str, what: str, why: str) -> None:
+        try:
+            tell(self._duty, severity, f"caretaker {name}", what, why=why)
+        except StagegateError as error:
+            self._show(f"it cannot be told: {error.problems[0].problem}")
+
+
+async def _beat(path: Path, every_s: float) -> None:
+    while True:
+        replace_json(path, {"real_ms": SystemClock().now_ms()}, lasting=False)
+        await asyncio.sleep(every_s)
+
+
+def beat_beside(ledger: Path) -> Path:
+    """Return the file of a ledger's caretaker."""
+    return ledger.with_name(f"{ledger.name}.caretaker.json")
