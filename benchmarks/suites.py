@@ -9,7 +9,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import backtests, bundles, commands, fuzz, memory, peer_backtests, reports, rules_side, verdicts
+from benchmarks import (
+    backtests,
+    bundles,
+    commands,
+    executions,
+    fuzz,
+    memory,
+    peer_backtests,
+    realpath,
+    reports,
+    rules_side,
+    verdicts,
+)
 from benchmarks.harness import Figure, NotMeasured, Target, processor_s
 from benchmarks.inputs import ROOT, SCALES, Inputs
 from benchmarks.machine import busy_s, load, yardstick_s
@@ -26,10 +38,12 @@ SUITES = {
     "reports": reports.figures,
     "bundle": bundles.figures,
     "mutate": bundles.mutation_figures,
+    "execution": executions.figures,
+    "realpath": realpath.figures,
     "memory": memory.figures,
     "fuzz": fuzz.figures,
 }
-LONG = ("mutate", "memory", "fuzz")
+LONG = ("mutate", "memory", "fuzz", "realpath")
 PEERS = ("vectorbt", "backtesting.py", "zen-engine", "python")
 
 

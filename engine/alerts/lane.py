@@ -35,12 +35,12 @@ class Lane:
     Attributes:
         route: where it goes.
         repeats_ms: the same alert again within so long of a message is held back and counted.
-        begins_ms: what happened before is not for this route: it was not there yet.
+        begins_after: the place in the ledger up to which alerts are not for this route: it was not there yet.
     """
 
     route: Route
     repeats_ms: int
-    begins_ms: int = 0
+    begins_after: int = 0
     _waiting: dict[str, Alert] = field(default_factory=dict)
     _told_ms: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _next_ms: int = 0
@@ -51,9 +51,9 @@ class Lane:
         """What has not been delivered, as it was queued."""
         return tuple(self._waiting.values())
 
-    def queue(self, alert: Alert) -> None:
-        """Take an alert that was queued, where it goes here."""
-        if alert.at_ms >= self.begins_ms and self.route.takes(alert):
+    def queue(self, alert: Alert, place: int) -> None:
+        """Take an alert that was queued at a place in the ledger, where it goes here."""
+        if place > self.begins_after and self.route.takes(alert):
             self._waiting.setdefault(alert.alert_id, alert)
 
     def sent(self, alert_id: str, at_ms: int) -> None:

@@ -129,23 +129,28 @@ class Outbox:
             if event.kind == QUEUED:
                 alert = Alert.from_row(event)
                 for lane in self._lanes.values():
-                    lane.queue(alert)
+                    lane.queue(alert, place)
             elif event.subject in self._lanes:
                 self._lanes[event.subject].sent(json.loads(event.document)["alert_id"], event.at_ms)
 
     def _begin(self) -> None:
         """Note the routes that are new on this ledger; what an older version delivered on is not new."""
-        begun = {event.subject: json.loads(event.document)["from_ms"] for event in self._ledger.events(ROUTE)}
+        begun = routes_begun(self._ledger)
         missing = self._lanes.keys() - begun.keys()
         before = {event.subject for event in self._ledger.events(SENT)} if missing else set()
         now_ms = self._clock.now_ms()
         for name in sorted(missing):
-            begun[name] = 0 if name in before else now_ms - NEW_ROUTE_MS
-            document = json.dumps({"from_ms": begun[name]})
-            self._ledger.append(Event(f"{ROUTE}-{name}", now_ms, ROUTE, name, document))
+            begun[name] = 0 if name in before else self._a_day_ago(now_ms)
+            self._ledger.append(Event(f"{ROUTE}-{name}", now_ms, ROUTE, name, json.dumps({"after": begun[name]})))
         for name, lane in self._lanes.items():
-            lane.begins_ms = begun[name]
+            lane.begins_after = begun[name]
         self._begun = True
+
+    def _a_day_ago(self, now_ms: int) -> int:
+        """Return the place in the ledger behind which the alerts of the last day begin."""
+        queued = self._ledger.events_after(0, (QUEUED,))
+        recent = [place for place, event in queued if event.at_ms >= now_ms - NEW_ROUTE_MS]
+        return min(recent) - 1 if recent else max((place for place, _ in queued), default=0)
 
     async def _deliver_on(self, lane: Lane) -> int:
         count = 0
@@ -164,6 +169,15 @@ class Outbox:
         if self._unwritten:
             self._ledger.append(self._unwritten)
             self._unwritten = []
+
+
+def routes_begun(ledger: Ledger) -> dict[str, int]:
+    """Return the routes that a ledger knows, each with the place behind which its alerts begin.
+
+    Raises:
+        LedgerError: it cannot be read.
+    """
+    return {event.subject: int(json.loads(event.document)["after"]) for event in ledger.events(ROUTE)}
 
 
 async def deliver_alerts(

@@ -15,6 +15,7 @@ from engine.clock import MINUTE_MS, SECOND_MS
 from engine.config.mistakes import problems, schema_mistakes, shown
 from engine.config.secret import REFERENCE, Secret
 from engine.documents import read_document
+from engine.drill import DRILL, drill_venue
 from engine.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ class AlertSettings:
     chat: ChatSettings = ChatSettings()
 
     def prefix_in(self, environ: Mapping[str, str]) -> str:
-        """Return the first word of every message."""
-        return (self.prefix.resolve(environ) if self.prefix else None) or ""
+        """Return the first words of every message; in a drill the very first says so."""
+        prefix = (self.prefix.resolve(environ) if self.prefix else None) or ""
+        return f"{DRILL} {prefix}".strip() if drill_venue(environ) else prefix
 
 
 def alert_settings(config: FrozenConfig, rules: Path, path: Path | None = None) -> AlertSettings:

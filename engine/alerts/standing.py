@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.alerts.alert import FAILING, QUEUED, ROUTE, SENT, Alert, Severity
-from engine.alerts.outbox import deliver_alerts
+from engine.alerts.alert import FAILING, QUEUED, SENT, Alert, Severity
+from engine.alerts.outbox import deliver_alerts, routes_begun
 from engine.clock import elapsed_s, iso
 from engine.errors import Problem, UsageError
 from engine.ledger.store import Ledger
@@ -82,25 +82,25 @@ def alert_states(
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    rows = [event for _, event in ledger.events_after(0, (QUEUED,))]
+    rows = ledger.events_after(0, (QUEUED,))
     noted = ((event.subject, _said(event.document)) for event in ledger.events(SENT))
     sent = {(route, said["alert_id"]): said for route, said in noted}
-    begun = {event.subject: _said(event.document)["from_ms"] for event in ledger.events(ROUTE)}
+    begun = routes_begun(ledger)
     failing = {route.name: _failures(ledger, route) for route in routes}
 
-    def state(alert: Alert, route: Route) -> RouteState:
+    def state(place: int, alert: Alert, route: Route) -> RouteState:
         said = sent.get((route.name, alert.alert_id))
         if said is not None:
             return RouteState(route.name, COUNTED if "with" in said else DELIVERED, said["late_ms"])
-        if not route.takes(alert) or alert.at_ms < begun.get(route.name, 0):
+        if not route.takes(alert) or place <= begun.get(route.name, 0):
             return RouteState(route.name, NOT_ITS)
         if route.url.resolve(environ) is None:
             return RouteState(route.name, UNSET)
         failures = failing[route.name]
         return RouteState(route.name, REFUSED if failures else WAITING, failures=failures)
 
-    alerts = [Alert.from_row(row) for row in (rows if last is None else rows[-last:])]
-    return tuple(AlertState(alert, tuple(state(alert, route) for route in routes)) for alert in alerts)
+    alerts = [(place, Alert.from_row(row)) for place, row in (rows if last is None else rows[-last:])]
+    return tuple(AlertState(alert, tuple(state(place, alert, route) for route in routes)) for place, alert in alerts)
 
 
 async def try_routes(

@@ -26,6 +26,9 @@ DryOption = Annotated[bool, typer.Option("--dry-run", help="Everything but sendi
 OnceOption = Annotated[bool, typer.Option("--once", help="The last closed bar, then end.")]
 CheckOption = Annotated[bool, typer.Option("--check", help="Ask the venue what a run would begin with, then end.")]
 StatusOption = Annotated[bool, typer.Option("--status", help="As `stagegate status`.")]
+TelegramOption = Annotated[
+    bool, typer.Option("--telegram-commands", help="Hear commands by chat, from those who may give them.")
+]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="With --paper: recorded prices, a folder or a market store.")
 ]
@@ -85,12 +88,16 @@ def stream(
     synthetic: SyntheticOption = None,
     speed: SpeedOption = None,
     signers: SignersOption = SIGNERS,
+    telegram_commands: TelegramOption = False,
 ) -> None:
     """Run the desk on the venue's streams: bars, marks and orders as they come, REST where a stream was gone.
 
-    Example: stagegate stream -c config/prod_candidate_R1.yaml --real
+    Example: stagegate stream -c config/prod_candidate_R1.yaml --real --telegram-commands
     """
-    _run(_request(config, rules, paper, real, ledger, data, klines, synthetic, speed, signers, "stream"))
+    from dataclasses import replace
+
+    request = _request(config, rules, paper, real, ledger, data, klines, synthetic, speed, signers, "stream")
+    _run(replace(request, chat=telegram_commands))
 
 
 def status(

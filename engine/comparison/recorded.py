@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.clock import HOUR_MS
+from engine.clock import HOUR_MS, iso
 from engine.errors import LedgerError, Problem
 from engine.portfolio import Bounds
 
@@ -99,6 +99,9 @@ def read_recorded(reader: LedgerReader, to_ms: int | None = None) -> Recorded:
         raise LedgerError(Problem("nothing-yet", str(reader.path), problem, "launch a desk, or ask for a later time"))
     end_ms = last.at_ms if to_ms is None else min(to_ms, last.at_ms)
     marks = reader.marks(RISK, to_ms=end_ms)
+    if len(marks) == 1:
+        problem = f"no bar has closed since the launch at {iso(last.at_ms)}"
+        raise LedgerError(Problem("nothing-yet", str(reader.path), problem, "come back an hour later"))
     return Recorded(
         meta=reader.meta(),
         from_ms=int(marks.at_ms[0]),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.clock import Clock
-    from engine.live.connection import Mode
+    from engine.live.connection import Connection, Mode
 
 SHOWN, ASKED, WAITING, DONE = "shown", "asked", "waiting", "adopted"
 
@@ -84,19 +84,20 @@ def take_over(request: AdoptRequest) -> Came:
             stops, orders = await venue.open_stops(), await venue.open_orders()
             positions, balance = await venue.positions(), await venue.balance()
             account = Account(venue.asker.clock.now_ms(), positions, orders, stops, balance)
-        return _step(request, release, account)
+        return _step(request, release, account, reached)
 
     with InstanceLock(request.ledger, "ledger adopt", SystemClock().now_ms()):
         return reached.run(main)
 
 
-def _step(request: AdoptRequest, release: Release, account: Account) -> Came:
+def _step(request: AdoptRequest, release: Release, account: Account, reached: Connection) -> Came:
     now_ms = SystemClock().now_ms()  # of signatures: people sign by their own clocks, wherever the venue's stands
     with Ledger.open(request.ledger, create=True) as ledger:
         finish(ledger, release)
         adoption = planned(ledger, release, request.wish, account)
         tally = standing(ledger, adoption, release, request.signers, now_ms, anew=request.key is not None)
         if tally is not None and tally.granted:
+            reached.mark(ledger)
             adopt(ledger, adoption, release, tally)
             identity = tally.request.request_id
             return Came(DONE, adoption, identity, len(tally.signers), tally.request.approvals)

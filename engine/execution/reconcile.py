@@ -37,9 +37,6 @@ GONE = "difference_gone"
 SETTLE_S = 1.0
 """What differs is read again after so long: an order may just be filling."""
 
-BALANCE_TOLERANCE_USD = Decimal("0.5")
-"""What the venue's rounding of entry prices and fees may come to before the cash is called different."""
-
 _CASH = ("deposit", "withdrawal")
 _ZERO = Decimal(0)
 
@@ -121,22 +118,27 @@ def ledger_side(journal: Journal) -> LedgerSide:
     )
 
 
-def differences(
-    venue: VenueSide, ledger: LedgerSide, *, tolerance_usd: Decimal = BALANCE_TOLERANCE_USD
-) -> tuple[Difference, ...]:
-    """Return what the two sides do not agree on."""
+def differences(venue: VenueSide, ledger: LedgerSide, *, tolerance_usd: float = 0.0) -> tuple[Difference, ...]:
+    """Return what the two sides do not agree on.
+
+    Args:
+        venue: what it says.
+        ledger: the same.
+        tolerance_usd: what the venue's rounding of entry prices and fees may come to before the cash is called
+            different; the bundle's.
+    """
     found = list(_positions(venue, ledger))
     found += [
         Difference(Kind.ORDER, order.symbol, _order_in_words(order), "unknown")
         for order in venue.orders
-        if order.client_id not in ledger.orders
+        if order.client_id not in ledger.orders and order.client_id not in ledger.stops  # a stop that was hit, filling
     ]
     found += [
         Difference(Kind.STOP, stop.symbol, _stop_in_words(stop), "unknown")
         for stop in venue.stops
         if stop.client_id not in ledger.stops
     ]
-    standing = {stop.client_id for stop in venue.stops}
+    standing = {stop.client_id for stop in venue.stops} | {order.client_id for order in venue.orders}
     found += [
         Difference(Kind.LOST_STOP, symbol, "no such stop", f"stop `{name}` stands")
         for name, symbol in ledger.stops.items()
@@ -149,7 +151,12 @@ def differences(
 
 
 async def reconcile(
-    venue: Venue, journal: Journal, clock: Clock, catch_up: Callable[[], Awaitable[object]]
+    venue: Venue,
+    journal: Journal,
+    clock: Clock,
+    catch_up: Callable[[], Awaitable[object]],
+    *,
+    tolerance_usd: float = 0.0,
 ) -> tuple[Difference, ...]:
     """Compare, twice where something differs, and record what remains as events.
 
@@ -158,24 +165,30 @@ async def reconcile(
         journal: the ledger's side.
         clock: the time.
         catch_up: brings the ledger up to date: orders in doubt, fills, cash.
+        tolerance_usd: as in `differences`.
 
     Raises:
         VenueError: the venue does not tell; nothing may be concluded.
         LedgerError: the ledger cannot be read or written.
     """
     await catch_up()
-    found = differences(await venue_side(venue), ledger_side(journal))
+    found = differences(await venue_side(venue), ledger_side(journal), tolerance_usd=tolerance_usd)
     if found:
         await asyncio.sleep(SETTLE_S)
         await catch_up()
-        again = differences(await venue_side(venue), ledger_side(journal))
+        again = differences(await venue_side(venue), ledger_side(journal), tolerance_usd=tolerance_usd)
         found = tuple(one for one in again if (one.kind, one.subject) in {(each.kind, each.subject) for each in found})
     _record(journal, found, clock.now_ms())
     return found
 
 
 async def check_start(
-    venue: Venue, journal: Journal, clock: Clock, catch_up: Callable[[], Awaitable[object]]
+    venue: Venue,
+    journal: Journal,
+    clock: Clock,
+    catch_up: Callable[[], Awaitable[object]],
+    *,
+    tolerance_usd: float = 0.0,
 ) -> tuple[Difference, ...]:
     """Refuse to start where something stands that this ledger does not know; return the differences one can live with.
 
@@ -186,7 +199,7 @@ async def check_start(
         VenueError: the venue does not tell; unknown is no reason to start.
         LedgerError: the ledger cannot be read or written.
     """
-    found = await reconcile(venue, journal, clock, catch_up)
+    found = await reconcile(venue, journal, clock, catch_up, tolerance_usd=tolerance_usd)
     refused = [one for one in found if one.kind in _CURES]
     if refused:
         raise UsageError([_refusal(one) for one in refused])

@@ -145,6 +145,8 @@ class Connection:
         from engine.execution.binance.connection import open_venue  # noqa: PLC0415 - keeps `resume --help` fast
 
         said = self.announcement
+        if patience is None and said is not None and said.speed > 1:
+            patience = _at_speed(said.speed)
         addresses = None if said is None else Addresses(said.rest_url, said.stream_url)
         venue = open_venue(self.keys, symbols, clock, may_add_risk, addresses=addresses, patience=patience)
         try:
@@ -177,6 +179,19 @@ def connection(mode: Mode, ledger: Path, environ: Mapping[str, str] | None = Non
         raise UsageError([Problem("no-key", name, "it is not set, or empty", help_) for name in missing])
     keys = Keys(environ[KEY].strip(), environ[SECRET].strip())
     return Connection(mode, keys, None if announced is None else read_announcement(announced))
+
+
+def _at_speed(speed: float) -> Patience:
+    """Return the usual patience where a simulated second is over in a moment, which a message takes all the same."""
+    from engine.execution.binance.streams import Patience  # noqa: PLC0415 - keeps `resume --help` fast
+
+    usual = Patience()
+    return Patience(
+        connect_s=usual.connect_s * speed,
+        ping_every_s=(usual.ping_every_s or 0) * speed or None,
+        ping_answer_s=usual.ping_answer_s * speed,
+        market_silence_s=(usual.market_silence_s or 0) * speed or None,
+    )
 
 
 def announced_beside(ledger: Path) -> Path:

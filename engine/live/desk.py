@@ -13,6 +13,7 @@ from engine.bounds import Change
 from engine.clock import DAY_MS, HOUR_MS
 from engine.errors import VenueError
 from engine.execution.stops import StopReport, StopStatus
+from engine.inquiry import review_at
 from engine.live.account import RISK, MarkPrice
 from engine.live.bar_reader import BarReader
 from engine.live.desk_parts import BarReport
@@ -203,6 +204,7 @@ class Desk:
         if decided:  # before a kill: what it did is in the posture already
             return decided[-1].outcome, decided[-1].verdict_id
         parts.shadow.advance(close_ms)
+        parts.governor.review = review_at(parts.ledger, close_ms)  # people sign while it runs (A99)
         verdict = parts.governor.decide(close_ms)
         with parts.ledger.transaction():
             parts.ledger.append(parts.account.unwritten())

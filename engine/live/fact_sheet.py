@@ -1,7 +1,7 @@
 """Every fact of the vocabulary as it is now: its value, how old it is, where it comes from, and which policies read it.
 
-What the action policy reads is computed from the books; the other facts are those that were last posted, by the risk
-guard or by a verdict of the policy that reads them, each as old as it is.
+What the action policy and the stage policy read is computed from the books; the other facts are those that were last
+posted, by the risk guard or by a verdict of the policy that reads them, each as old as it is.
 """
 
 from __future__ import annotations
@@ -9,9 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.inquiry import facts_at, now_of, posture_at
+from engine.book import AccountBook
+from engine.config import load_config
+from engine.errors import UsageError
+from engine.inquiry import ACTION, RISK, SHADOW, facts_at, now_of, posture_at
 from engine.ledger import Ledger
 from engine.live.decision_file import DecisionFiles, named
+from engine.live.stages import Books, stage_facts_of
+from engine.operations.stages.facts import Moment
+from engine.operations.stages.tenure import Tenure
 from engine.policy.bundle import load_bundle
 from engine.policy.facts import OK, Fact, validated_all
 from engine.posted import facts_from
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from engine.bounds import Posture
     from engine.clock import Clock
     from engine.policy.bundle import Bundle
 
@@ -53,36 +60,66 @@ class FactLine:
 
 @dataclass(frozen=True)
 class FactSheet:
-    """Every fact at one moment, in the order of the vocabulary."""
+    """Every fact at one moment, in the order of the vocabulary; `problems` say what could not be worked out."""
 
     at_ms: int
     facts: tuple[FactLine, ...]
+    problems: tuple[str, ...] = ()
 
 
-def fact_sheet(
-    path: Path, rules: Path, clock: Clock, at_ms: int | None = None, *, report_dir: Path | None = None
-) -> FactSheet:
+@dataclass(frozen=True)
+class Sources:
+    """Where facts come from, beside the ledger.
+
+    Attributes:
+        rules: the bundle.
+        signers: the allowed-signers file, for what people signed.
+        report_dir: where the risk guard publishes; it is not asked for a time of the past.
+    """
+
+    rules: Path
+    signers: Path
+    report_dir: Path
+
+
+def fact_sheet(path: Path, sources: Sources, clock: Clock, at_ms: int | None = None) -> FactSheet:
     """Return every fact at a time.
 
     Args:
         path: the ledger.
-        rules: the bundle.
+        sources: bundle, signers and the risk guard.
         clock: tells the present of a live ledger.
         at_ms: the time; None for now.
-        report_dir: where the risk guard publishes; None: it is not asked, as for a time of the past.
 
     Raises:
         LedgerError: the ledger cannot be read, or holds nothing at that time.
         PolicyError: the bundle is wrong.
     """
-    bundle = load_bundle(rules)
+    bundle = load_bundle(sources.rules)
+    problems: tuple[str, ...] = ()
     with Ledger.open(path, read_only=True) as ledger:
         now_ms = now_of(ledger, clock) if at_ms is None else at_ms
+        posture = posture_at(ledger, now_ms)
         posted = _posted(ledger, bundle, now_ms)
-        if at_ms is None and report_dir is not None:
-            posted = {**_of_guard(report_dir, path, now_ms), **posted}
-        posted |= facts_at(ledger, bundle, posture_at(ledger, now_ms), now_ms)
-    return FactSheet(now_ms, tuple(_lines(bundle, posted, now_ms)))
+        if at_ms is None:
+            posted = {**_of_guard(sources.report_dir, path, now_ms), **posted}
+        try:
+            posted |= _of_stage(ledger, bundle, sources.signers, posture, now_ms)
+        except UsageError as error:
+            problem = error.problems[0]
+            problems = (f"what the stage policy reads is not known: {problem.where}: {problem.problem}",)
+        posted |= facts_at(ledger, bundle, posture, now_ms)
+    return FactSheet(now_ms, tuple(_lines(bundle, posted, now_ms)), problems)
+
+
+def _of_stage(ledger: Ledger, bundle: Bundle, signers: Path, posture: Posture, now_ms: int) -> dict[str, Fact]:
+    config = load_config(bundle.config_path)
+    symbols, outcomes = config.market.symbols, bundle.policies[ACTION].outcomes
+    books = Books(*(AccountBook.read(ledger, account, symbols, now_ms) for account in (RISK, SHADOW)))
+    flattened = tuple(event.at_ms for event in ledger.events("flatten", to_ms=now_ms))
+    begun = tuple(event.at_ms for event in ledger.events("episode_start", to_ms=now_ms) if event.subject in outcomes)
+    moment = Moment(now_ms, posture, Tenure.read(ledger, now_ms), flattened, begun)
+    return stage_facts_of(ledger, bundle, config, signers, books).at(moment)
 
 
 def _posted(ledger: Ledger, bundle: Bundle, now_ms: int) -> dict[str, Fact]:

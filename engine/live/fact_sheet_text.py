@@ -24,7 +24,7 @@ def facts_text(sheet: FactSheet) -> str:
         readers = ", ".join(each.read_by) or "no policy"
         lines.append(f"{each.name:<26} {_value(each):>16}  {each.status:<8} {_age(each):>8}  {readers}")
         lines += textwrap.wrap(each.source, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
-    return "\n".join(lines)
+    return "\n".join([*lines, *sheet.problems])
 
 
 def _value(each: FactLine) -> str:

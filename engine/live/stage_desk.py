@@ -210,9 +210,9 @@ class StageDesk:
         Raises:
             UsageError: not-you: it is somebody else's key; there is no allowed-signers file.
             SignatureError: the key is nobody's.
-            LedgerError: the ledger cannot be written.
+            LedgerError: there is no such ledger, or it cannot be written.
         """
-        with Ledger.open(self.ledger, create=True) as ledger:
+        with Ledger.open(self.ledger) as ledger:
             now_ms = clock_of(ledger).now_ms()
             until_ms = now_ms + hours * HOUR_MS
             document = watch_document(name, now_ms, until_ms)

@@ -6,10 +6,12 @@ away (R112, R167). What nobody could tell is listed, never left out.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.clock import SystemClock
+from engine.documents import parse_document
 from engine.errors import StagegateError, VenueError
 from engine.execution.journal import Journal
 from engine.execution.permit import Permit
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.execution.reconcile import Difference, LedgerSide, VenueSide
+    from engine.ledger import VerdictRecord
     from engine.live.connection import Mode
 
 
@@ -165,7 +168,7 @@ def status(ledger: Path, mode: Mode, report_dir: Path) -> Status:
         report_dir: where the risk guard publishes.
     """
     unknown: list[str] = []
-    books, side = _books(ledger, unknown)
+    books, side, tolerance_usd = _books(ledger, unknown)
     where, asked = _venue(ledger, mode, unknown)
     at_ms, told = asked if asked is not None else (SystemClock().now_ms(), None)
     permit = Permit.beside(ledger)
@@ -186,7 +189,7 @@ def status(ledger: Path, mode: Mode, report_dir: Path) -> Status:
         books=books,
         guard=_guard(ledger, report_dir, at_ms),
         venue=None if told is None else _held(at_ms, told),
-        differences=None if told is None or side is None else differences(told, side),
+        differences=(None if told is None or side is None else differences(told, side, tolerance_usd=tolerance_usd)),
         unknown=tuple(unknown),
         service=holder(locked_as(ledger)),
         kept=kept,
@@ -194,13 +197,14 @@ def status(ledger: Path, mode: Mode, report_dir: Path) -> Status:
     )
 
 
-def _books(path: Path, unknown: list[str]) -> tuple[InLedger | None, LedgerSide | None]:
+def _books(path: Path, unknown: list[str]) -> tuple[InLedger | None, LedgerSide | None, float]:
+    """Return what the ledger remembers, its side of the account, and by how much cash may differ."""
     try:
         with Ledger.open(path, read_only=True) as ledger:
             begun_ms = launched_ms(ledger)
             if begun_ms is None:
                 unknown.append("nothing was launched on this ledger yet")
-                return None, None
+                return None, None, 0.0
             posture, mark = posture_at(ledger, FOR_EVER_MS), ledger.last_mark(RISK)
             verdict = ledger.latest_verdict(policy=ACTION)
             books = InLedger(
@@ -219,10 +223,20 @@ def _books(path: Path, unknown: list[str]) -> tuple[InLedger | None, LedgerSide 
                 outcome=verdict.outcome if verdict else "",
                 verdict_ms=verdict.at_ms if verdict else None,
             )
-            return books, ledger_side(Journal(ledger))
+            return books, ledger_side(Journal(ledger)), _tolerance_usd(ledger, verdict)
     except StagegateError as error:
         unknown.append(f"the ledger does not tell: {error.problems[0].problem}")
-        return None, None
+        return None, None, 0.0
+
+
+def _tolerance_usd(ledger: Ledger, verdict: VerdictRecord | None) -> float:
+    """Return by how much cash may differ, as the bundle of the last verdict says; 0 before the first."""
+    sha256 = json.loads(verdict.document)["hashes"].get("bundle") if verdict else None
+    bundle = ledger.document(sha256) if sha256 else None
+    if bundle is None:
+        return 0.0
+    data = parse_document(bundle.text.encode(), bundle.name).data
+    return float(data.get("execution", {}).get("balance_tolerance_usd", 0.0))
 
 
 def _venue(ledger: Path, mode: Mode, unknown: list[str]) -> tuple[str, tuple[int, VenueSide] | None]:

@@ -57,6 +57,10 @@ class Bundle:
         rebalance_dead_band_ratio: a target within this share of the position is not traded (0.05 = 5 %).
         decision_valid_ms: an older decision may only reduce (A74); 0, so that every decision is too old, where the
             bundle does not say.
+        request_valid_ms: how long what people are asked to sign waits for them; 0, so that nothing is ever granted,
+            where the bundle does not say.
+        balance_tolerance_usd: what the venue's rounding may come to before the cash is called different; 0 where the
+            bundle does not say.
         guard_times: how long the risk guard waits for whom; None where the bundle does not say: it then does not run.
         filters: the venue's limits of an order, for backtest and rehearsal; None: quantities are not rounded.
         periods_per_year: for annualised figures.
@@ -75,6 +79,8 @@ class Bundle:
     config_text: str = field(repr=False)
     rebalance_dead_band_ratio: float
     decision_valid_ms: int
+    request_valid_ms: int
+    balance_tolerance_usd: float
     guard_times: GuardTimes | None
     filters: PinnedFile | None
     periods_per_year: int
@@ -116,7 +122,8 @@ def load_bundle(path: Path, *, only: Collection[str] = ()) -> Bundle:
     document = read_document(path, error=PolicyError)
     findings = Findings(document)
     check_shape(findings, BUNDLE)
-    dead_band, valid_ms, guard_times = _dead_band(findings), _valid_ms(findings), read_guard_times(findings)
+    dead_band, guard_times = _dead_band(findings), read_guard_times(findings)
+    valid_ms, request_ms = (_duration_ms(findings, key) for key in ("decision_valid_for", "requests_valid_for"))
     config = _pinned(findings, path.parent, ("config",), "configuration")
     filters = _pinned(findings, path.parent, FILTERS, "file") if FILTERS in document.positions else None
     others: list[PolicyError] = []
@@ -142,6 +149,8 @@ def load_bundle(path: Path, *, only: Collection[str] = ()) -> Bundle:
         config_text=config.text,
         rebalance_dead_band_ratio=dead_band,
         decision_valid_ms=valid_ms,
+        request_valid_ms=request_ms,
+        balance_tolerance_usd=float(data["execution"].get("balance_tolerance_usd", 0)),
         guard_times=guard_times,
         filters=filters,
         periods_per_year=data["reporting"]["periods_per_year"],
@@ -235,8 +244,8 @@ def _pinned(findings: Findings, folder: Path, block: tuple[str, ...], what: str)
     return PinnedFile(folder / name, found, raw.decode(errors="replace"))
 
 
-def _valid_ms(findings: Findings) -> int:
-    at = ("execution", "decision_valid_for")
+def _duration_ms(findings: Findings, key: str) -> int:
+    at = ("execution", key)
     text = findings.value(*at)
     valid_ms = 0 if text is None else duration_ms(text)
     if valid_ms is None:

@@ -152,6 +152,8 @@ BUNDLE: dict[str, Any] = {
         "schema": {
             "rebalance_dead_band": {"type": "string", "required": True},
             "decision_valid_for": {"type": "string"},
+            "requests_valid_for": {"type": "string"},
+            "balance_tolerance_usd": {"type": "number", "min": 0, "max": 1000},
             "risk_guard": {"type": "dict", "schema": dict.fromkeys(KEYS, _TEXT)},
             "filters": {"type": "dict", "schema": {"path": _TEXT, "sha256": {"type": "string"}}},
         },

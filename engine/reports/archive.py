@@ -50,16 +50,27 @@ def archive(folder: Path, stem: str, contents: Mapping[str, str]) -> Archived:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        number = _newest(folder, stem)
-        if number is not None:
-            paths = _paths(folder, stem, number, contents)
-            if all(_text(path) == text for path, text in zip(paths, contents.values(), strict=True)):
-                return Archived(paths, is_new=False)
-        paths = _paths(folder, stem, _FIRST if number is None else number + 1, contents)
-        for path, text in zip(paths, contents.values(), strict=True):
-            write_whole(path, text, replace=False)
+        filed = None
+        while filed is None:  # another process takes names as well; whoever writes the first format has one
+            filed = _filed(folder, stem, contents)
     except OSError as failure:
         raise ReportError(_problem(folder, failure)) from None
+    return filed
+
+
+def _filed(folder: Path, stem: str, contents: Mapping[str, str]) -> Archived | None:
+    """Write under the next free name; None: it was taken meanwhile."""
+    number = _newest(folder, stem)
+    if number is not None:
+        paths = _paths(folder, stem, number, contents)
+        if all(_text(path) == text for path, text in zip(paths, contents.values(), strict=True)):
+            return Archived(paths, is_new=False)
+    paths = _paths(folder, stem, _FIRST if number is None else number + 1, contents)
+    for path, text in zip(paths, contents.values(), strict=True):
+        try:
+            write_whole(path, text, replace=False)
+        except FileExistsError:
+            return None
     return Archived(paths, is_new=True)
 
 

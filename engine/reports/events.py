@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from engine.ledger import Event
 
 SKIPPED = "order_skipped"
-_SILENT = {SKIPPED, "posture", "bar", "report"}  # counted elsewhere; bookkeeping of bounds, bars and reports
+_SILENT = {SKIPPED, "posture", "bar", "report", "alert_sent", "alert_route"}
+"""Counted elsewhere; bookkeeping of bounds, bars, reports and the delivery of alerts."""
+
 _TITLES = {
     "bounds": "bounds set",
     "approval_requested": "approval asked for",
@@ -25,6 +27,25 @@ _TITLES = {
     "restart": "restart",
     "scale_up": "cap raised",
     "incident": "incident",
+    "flatten_begun": "flatten begun",
+    "flatten_ended": "flatten ended",
+    "resume": "halt lifted",
+    "stage": "stage changed",
+    "sleeve_restart": "sleeve waits for a fresh signal",
+    "venue_opening": "cash of the account noted",
+    "canary": "dead-man timer tried",
+    "difference": "venue and ledger differ",
+    "difference_gone": "venue and ledger agree again",
+    "outage": "venue away",
+    "outage_ended": "venue back",
+    "launch_guard": "launch guard",
+    "acknowledged": "warning acknowledged",
+    "waiver": "waived",
+    "adopted": "position adopted",
+    "transfer": "cash moved at the venue",
+    "fee_in_other_asset": "fee in another asset",
+    "telegram_command": "command by chat",
+    "alert_failing": "alert not delivered",
     "review": "review held",
     "consistency": "signals compared",
 }

@@ -24,6 +24,7 @@ BOUNDS = "bounds"
 _TAIL = 60  # verdicts looked back on for "since when"; an episode of a daily policy is shorter
 _ENDS = {"approval_given", "approval_withdrawn"}
 _CLEARS = {"flatten", "restart"}
+_ASKS = {"approval_requested", *_ENDS, *_CLEARS}
 
 
 def read_standing(
@@ -88,6 +89,8 @@ def waiting_requests(events: Iterable[Event]) -> tuple[str, ...]:
     """Return the requests that nobody has answered yet, in words; a pause and a restart clear what waited before."""
     waiting: dict[tuple[str, str], str] = {}
     for event in events:
+        if event.kind not in _ASKS:
+            continue
         about = str(details(event).get("subject", ""))
         if event.kind == "approval_requested":
             needed = details(event).get("approvals")

@@ -127,9 +127,10 @@ def _line(each: Condition, *, wanted: bool) -> str:
         word = "ok" if each.holds else "no"
     else:
         word = "NOW" if each.holds else "far"
-    margin = "" if each.margin is None or each.holds is None else _shown(each.margin, each.unit)
+    known = each.holds is not None and each.margin not in {None, "0"}
+    margin = _shown(str(each.margin), each.unit) if known else ""
     away = f"{margin} {'to spare' if each.holds == wanted else 'missing' if wanted else 'beyond'}" if margin else ""
-    return f"  {word:<4}{each.fact:<22} {_value(each):>14}  {each.test:<18} {away}".rstrip()
+    return f"  {word:<4}{each.fact:<22} {_value(each):>14}  {each.test:<14} {away}".rstrip()
 
 
 def _value(each: Condition) -> str:

@@ -133,7 +133,9 @@ async def _run(
     held = post.desk.account.qty
     report = await post.desk.bar(close_ms)
     view = bar_view(report, post.desk, release.config, held, halted=not permit.present())
-    found = differences(await venue_side(venue), ledger_side(post.journal)) if begun else ()
+    tolerance_usd = release.bundle.balance_tolerance_usd
+    sides = (await venue_side(venue), ledger_side(post.journal))
+    found = differences(*sides, tolerance_usd=tolerance_usd) if begun else ()
     late = now_ms - close_ms > release.bundle.decision_valid_ms
     return DryRun(view, now_ms - close_ms, late, tuple(_wrong(view)), found)
 

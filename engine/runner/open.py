@@ -143,7 +143,9 @@ async def opened(
             connection.mark(ledger)
             await _begin(venue, ledger, permit, place.release, mode, time)
         post = await assembled(place, ledger, venue, permit, engine, approvals, time)
-        yield replace(post, found=await check_start(venue, post.journal, time, post.catch_up))
+        tolerance_usd = place.release.bundle.balance_tolerance_usd
+        found = await check_start(venue, post.journal, time, post.catch_up, tolerance_usd=tolerance_usd)
+        yield replace(post, found=found)
 
 
 async def _begin(

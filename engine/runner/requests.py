@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.bounds import PROMOTION, RESTART, SCALE_UP, restart_cap_usd
-from engine.clock import DAY_MS
 from engine.operations.approvals import ASKED, ApprovalRequest, SignedApprovals
 
 if TYPE_CHECKING:
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
     from engine.governor import Approvals, Governor
     from engine.ledger import Ledger
     from engine.policy.bundle import Bundle
-
-VALID_MS = 30 * DAY_MS
-"""How long a request may wait for its signatures: a restart comes after days of its own conditions."""
 
 
 def ask_people(ledger: Ledger, approvals: Approvals, governor: Governor, bundle: Bundle, decision_id: str) -> int:

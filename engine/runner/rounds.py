@@ -55,7 +55,8 @@ class Rounds:
         """
         post = self._post
         try:
-            found = await reconcile(post.venue, post.journal, post.clock, post.catch_up)
+            tolerance_usd = post.place.release.bundle.balance_tolerance_usd
+            found = await reconcile(post.venue, post.journal, post.clock, post.catch_up, tolerance_usd=tolerance_usd)
             self.take_differences(found)
             self.take_stops(await post.desk.protect_all())
             await post.history.read_funding(post.venue, post.clock.now_ms())

@@ -28,7 +28,6 @@ from engine.runner.check import Checked, check
 from engine.runner.dry import DryRun, dry_run
 from engine.runner.launch import capital_of, check_kind, check_real, needed_usd
 from engine.runner.open import Place, opened
-from engine.runner.requests import VALID_MS
 from engine.runner.runner import Runner
 from engine.runner.text import start_text
 from engine.runner.voice import Voice
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from engine.policy.bundle import Bundle
     from engine.runner.bar import BarView
     from engine.runner.open import Post
+    from engine.telegram import ChatDesk
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class RunRequest:
         prices: of a paper account; None: as before.
         command: as it is called, for the record.
         streaming: the venue's streams are listened to.
+        chat: commands by chat are heard.
     """
 
     config: Path
@@ -73,6 +74,7 @@ class RunRequest:
     prices: PaperPrices | None
     command: str
     streaming: bool = False
+    chat: bool = False
 
 
 def run(request: RunRequest, show: Callable[[str], None]) -> None:
@@ -89,7 +91,7 @@ def run(request: RunRequest, show: Callable[[str], None]) -> None:
 
     async def act(post: Post) -> None:
         voice = Voice(post.ledger, post.clock, show)
-        beside = _outbox(post)
+        beside = _beside(post, request, show)
         runner = Runner(post, voice, request.command, streaming=request.streaming, beside=beside)
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, runner.stop)
@@ -97,6 +99,10 @@ def run(request: RunRequest, show: Callable[[str], None]) -> None:
         await runner.run()
         show("ended: what was under way is done, stops stay with the venue")
 
+    if request.chat:
+        from engine.telegram import require_line  # noqa: PLC0415 - only where somebody listens
+
+        require_line(_chat_desk(request), os.environ)
     _at_post(request, show, act)
 
 
@@ -147,7 +153,7 @@ def run_check(request: RunRequest, show: Callable[[str], None]) -> Checked:
 
 def _at_post(request: RunRequest, show: Callable[[str], None], act: Callable[[Post], Awaitable[T]]) -> T:
     """Open everything that a desk needs, in the order in which it may be refused, and act on it."""
-    release = _release(request)
+    release = release_of(request.config, request.rules)
     with ExitStack() as stack:
         stack.enter_context(InstanceLock(request.ledger, request.command, SystemClock().now_ms()))
         if request.mode is Mode.REAL:
@@ -170,7 +176,7 @@ def _at_post(request: RunRequest, show: Callable[[str], None], act: Callable[[Po
 
 
 def _place(request: RunRequest, show: Callable[[str], None]) -> Place:
-    release = _release(request)
+    release = release_of(request.config, request.rules)
     return Place(_account(request, release, show), release, Path(release.config.output.report_dir))
 
 
@@ -180,34 +186,58 @@ def _account(request: RunRequest, release: Release, show: Callable[[str], None])
     return paper_account(request.ledger, request.prices, release.config, show)
 
 
-def _release(request: RunRequest) -> Release:
-    """Return what runs: the configuration must be the one that the bundle pins, byte for byte (R002, A90)."""
-    config = load_config(request.config)
+def release_of(path: Path, rules: Path) -> Release:
+    """Return what runs: the configuration must be the one that the bundle pins, byte for byte (R002, A90).
+
+    Raises:
+        ConfigError: it is another one, or wrong.
+        PolicyError: the bundle is wrong.
+    """
+    config = load_config(path)
     require_supported(config)
-    bundle = load_bundle(request.rules)
+    bundle = load_bundle(rules)
     if config.sha256 != bundle.config_sha256:
         problem = f"SHA-256 is {config.sha256[:8]}…, the bundle {bundle.name} pins {bundle.config_sha256[:8]}…"
         help_ = "name the configuration of this bundle, or restore it"
-        raise ConfigError(Problem("config-hash", str(request.config), problem, help_))
+        raise ConfigError(Problem("config-hash", str(path), problem, help_))
     return Release(config, bundle, version())
 
 
 def _approvals(ledger: Ledger, signers: Path, bundle: Bundle) -> SignedRestarts:
-    return SignedRestarts(ledger, signers, bundle_hashes(bundle), VALID_MS)
+    return SignedRestarts(ledger, signers, bundle_hashes(bundle), bundle.request_valid_ms)
 
 
-def _outbox(post: Post) -> Callable[[], Coroutine[object, object, None]] | None:
-    """Return what delivers the alerts that are queued, in its own thread, where there is a way to people at all."""
+def _beside(
+    post: Post, request: RunRequest, show: Callable[[str], None]
+) -> Callable[[], Coroutine[object, object, None]] | None:
+    """Return what runs as long as the desk does, each in a thread of its own: the outbox, and who hears commands."""
     from engine.alerts.apart import apart  # noqa: PLC0415 - only where something runs for long
     from engine.alerts.outbox import deliver_alerts  # noqa: PLC0415 - the same
     from engine.alerts.settings import alert_settings  # noqa: PLC0415 - the same
+    from engine.telegram import serve_commands  # noqa: PLC0415 - the same
 
     release = post.place.release
     settings = alert_settings(release.config, release.bundle.path)
-    if all(route.url.resolve(os.environ) is None for route in settings.routes):
-        return None
+    works: list[Callable[[], Coroutine[object, object, None]]] = []
 
     async def deliver(stop: asyncio.Event) -> None:
-        await deliver_alerts(post.ledger.path, settings, os.environ, post.clock, stop)
+        await deliver_alerts(post.ledger.path, settings, os.environ, post.clock, stop, show)
 
-    return lambda: apart(deliver, "outbox")
+    async def hear(stop: asyncio.Event) -> None:
+        await serve_commands(_chat_desk(request), os.environ, SystemClock(), stop, show)
+
+    if any(route.url.resolve(os.environ) is not None for route in settings.routes):
+        works.append(lambda: apart(deliver, "outbox"))
+    if request.chat:
+        works.append(lambda: apart(hear, "telegram"))
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(work() for work in works))
+
+    return all_of_them if works else None
+
+
+def _chat_desk(request: RunRequest) -> ChatDesk:
+    from engine.telegram import ChatDesk  # noqa: PLC0415 - the same
+
+    return ChatDesk(request.ledger, request.rules, request.config, request.mode, request.signers)

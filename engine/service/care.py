@@ -7,6 +7,7 @@ import os
 import signal
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +21,9 @@ from engine.ledger import Ledger
 from engine.live.connection import Mode, connection
 from engine.live.lock import InstanceLock
 from engine.live.paper import paper_account, started_beside
+from engine.live.public import public_market
 from engine.live.review_desk import ReviewDesk
+from engine.market.download import download as fetch
 from engine.policy.bundle import load_bundle
 from engine.service.cadences import papers, rounds
 from engine.service.candidate import Candidate, check_candidate
@@ -101,6 +104,8 @@ def _at_work(request: CareRequest, show: Callable[[str], None], act: Callable[[K
         turns = rounds(times)
         if request.mode is Mode.PAPER and started_beside(request.ledger).exists():
             turns.append(Round("paper exchange", times.exchange_every_s, _exchange(request.ledger, config, show)))
+        if reached is not None and reached.announcement is None:
+            turns.append(Round("prices", times.prices_every_s, _prices(request.market, config)))
         if request.shadow is not None:
             candidate = load_bundle(request.shadow)
             check_candidate(candidate, bundle)
@@ -169,6 +174,18 @@ def _exchange(ledger: Path, config: FrozenConfig, show: Callable[[str], None]) -
 
     async def act(_: Duty) -> None:
         await asyncio.to_thread(paper_account, ledger, None, config, show)
+
+    return act
+
+
+def _prices(market: Path, config: FrozenConfig) -> Callable[[Duty], Awaitable[None]]:
+    """Return what brings the market store up to date: reports are held against a replay of the same bars."""
+    wanted = config.market
+
+    async def act(_: Duty) -> None:
+        venue = public_market(market)  # in a drill the simulator's
+        span = partial(fetch, start_ms=wanted.start_ms, end_ms=wanted.end_ms)
+        await asyncio.to_thread(span, market, wanted.symbols, clock=venue.clock, url=venue.url)
 
     return act
 

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 from engine.clock import SECOND_MS, SystemClock, wait_s
-from engine.config import load_config, require_supported
-from engine.errors import ConfigError, Problem, StagegateError, UsageError
+from engine.config import load_config
+from engine.errors import Problem, StagegateError, UsageError
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.live.connection import Mode, connection
@@ -18,6 +18,7 @@ from engine.live.service_sign import locked_as
 from engine.policy.bundle import load_bundle
 from engine.reports.numbers import short_hash
 from engine.runner.launch import ALLOW, LAUNCH, check_kind, check_real
+from engine.runner.run import release_of
 from engine.service.book import RELEASE, SERVICE
 from engine.service.candidate import check_candidate
 from engine.service.kept import kept, kept_before
@@ -64,7 +65,7 @@ def in_force(request: ServeRequest, ledger: Ledger, show: Callable[[str], None])
         StagegateError: what is wrong with the files, or with the launch, where no release was in force before.
     """
     try:
-        found = _named(request)
+        found = release_of(request.config, request.rules).bundle
         if request.mode is Mode.REAL:
             check_real(ledger, found, clock_of(ledger).now_ms())
     except StagegateError as error:
@@ -74,18 +75,6 @@ def in_force(request: ServeRequest, ledger: Ledger, show: Callable[[str], None])
         show(f"{error}\ngoing on with the release that was in force, {short_hash(before.digest)}")
         return before
     return kept(found, request.ledger)
-
-
-def _named(request: ServeRequest) -> Bundle:
-    """Return the bundle that is named, whose configuration must be the one that is named (R002, A90)."""
-    config = load_config(request.config)
-    require_supported(config)
-    bundle = load_bundle(request.rules)
-    if config.sha256 != bundle.config_sha256:
-        problem = f"SHA-256 is {config.sha256[:8]}…, the bundle {bundle.name} pins {bundle.config_sha256[:8]}…"
-        help_ = "name the configuration of this bundle, or restore it"
-        raise ConfigError(Problem("config-hash", str(request.config), problem, help_))
-    return bundle
 
 
 def _last(request: ServeRequest, ledger: Ledger) -> Bundle | None:

@@ -60,6 +60,7 @@ class CaretakerTimes:
         papers_every_s: reports and backups that are due.
         shadow_every_s: a candidate's verdicts.
         exchange_every_s: whether the simulated exchange answers.
+        prices_every_s: the market store is brought up to date, for replays.
         paper_grace_min: how long a report waits for the bar that closes its period.
         backups_kept: daily copies of the ledger.
     """
@@ -68,6 +69,7 @@ class CaretakerTimes:
     papers_every_s: float
     shadow_every_s: float
     exchange_every_s: float
+    prices_every_s: float
     paper_grace_min: float
     backups_kept: int
 

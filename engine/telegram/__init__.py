@@ -4,6 +4,6 @@
 """
 
 from engine.telegram.desk import ChatDesk
-from engine.telegram.serving import serve_commands
+from engine.telegram.serving import require_line, serve_commands
 
-__all__ = ["ChatDesk", "serve_commands"]
+__all__ = ["ChatDesk", "require_line", "serve_commands"]

@@ -89,6 +89,15 @@ async def serve_commands(
         lease.release()
 
 
+def require_line(desk: ChatDesk, environ: Mapping[str, str]) -> None:
+    """Refuse to begin where commands could not be heard, before anything else is begun.
+
+    Raises:
+        UsageError, ConfigError: as `serve_commands`.
+    """
+    _line(desk, environ)
+
+
 async def _poll_for_ever(line: _Line, carrier: Carrier, stop: asyncio.Event, show: Callable[[str], None]) -> None:
     while not stop.is_set():
         try:
@@ -157,6 +166,6 @@ def _read(notification: NotificationConfig, environ: Mapping[str, str]) -> tuple
     if not _TOKEN.fullmatch(token.strip()):
         names = ", ".join(secret.names) if secret else "notification.telegram_bot_token"
         problem = "it is not set, or is no token of a bot"
-        raise UsageError(Problem("no-token", names, problem, "set it in the environment; a bot's father gave it"))
+        raise UsageError(Problem("no-token", names, problem, "set it in the environment, as @BotFather gave it"))
     said = ((chat.resolve(environ) if chat else None) or "").strip()
     return token.strip(), int(said) if _WHOLE.fullmatch(said) else None

@@ -13,7 +13,7 @@ from engine.execution.permit import Permit
 from engine.ledger import FactsSnapshot, Ledger
 from engine.ledger.rows import VerdictRecord
 from engine.live.decision_file import DecisionFiles, GuardDecision, named
-from engine.live.fact_sheet import fact_sheet
+from engine.live.fact_sheet import Sources, fact_sheet
 from engine.policy.bundle import load_bundle
 from engine.policy.facts import Fact
 from engine.posted import facts_document
@@ -29,7 +29,7 @@ AT_MS = START_MS + 30 * MINUTE_MS
 def ledger(tmp_path: Path) -> Path:
     begin(tmp_path, Permit.beside(tmp_path / "ledger.db"), None)
     path = tmp_path / "ledger.db"
-    launch_ms = START_MS + MINUTE_MS
+    launch_ms = AT_MS - MINUTE_MS
     facts = {"clock_offset": Fact("clock_offset", 12.0, "ok", launch_ms)}
     document = facts_document(facts)
     with Ledger.open(path) as opened:
@@ -56,8 +56,9 @@ def test_every_fact_of_the_vocabulary_is_there_once_with_its_age_and_its_readers
     assert "action" in equity_age["read_by"]
     assert found["sharpe_20d"]["value"] is None
     assert found["sharpe_20d"]["status"] in {"young", "missing"}
+    assert (found["days_in_stage"]["value"], found["days_in_stage"]["read_by"]) == (0, ["stages"])
     launch = found["clock_offset"]
-    assert (launch["value"], launch["age_ms"], launch["read_by"]) == (12.0, 29 * MINUTE_MS, ["launch"])
+    assert (launch["value"], launch["age_ms"], launch["read_by"]) == (12.0, MINUTE_MS, ["launch"])
     assert all(one["source"] for one in found.values())
 
 
@@ -71,7 +72,7 @@ def test_what_the_risk_guard_posts_is_shown_now_and_not_for_the_past(ledger: Pat
     clock = SimulatedClock(AT_MS)
 
     def value(at_ms: int | None) -> object:
-        sheet = fact_sheet(ledger, RULES, clock, at_ms, report_dir=tmp_path)
+        sheet = fact_sheet(ledger, Sources(RULES, tmp_path / "signers", tmp_path), clock, at_ms)
         return next(one.value for one in sheet.facts if one.name == "liquidation_distance")
 
     assert value(None) == 40.0

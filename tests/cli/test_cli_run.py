@@ -148,6 +148,10 @@ def test_R046_R112_R167_a_paper_account_survives_sigkill_and_sigterm(
     capsys: pytest.CaptureFixture[str], account: Path
 ) -> None:
     where = ("--ledger", account)
+    dry = run(capsys, "run", "--paper", "--once", "--dry-run", "--synthetic", "7", *where)  # the first that one tries
+    assert "error[" not in dry.err, "a new account has the configuration's margin type and leverage"
+    assert "nothing was recorded" in dry.out or "FAIL     all targets are zero" in dry.out
+    assert not account.exists()
     killed = started(account, "stream", "--paper", "--synthetic", "7")
     wait_for_beat(account, killed.pid, lambda: killed.poll() is None)
     second = run(capsys, "run", "--paper", *where)

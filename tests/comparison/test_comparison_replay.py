@@ -11,8 +11,10 @@ import pytest
 from engine.clock import DAY_MS, HOUR_MS
 from engine.comparison.compare import review_facts
 from engine.comparison.prices import market_of_ledger, require_covered
+from engine.comparison.recorded import read_recorded
 from engine.comparison.replay import replayed
-from engine.errors import DataError
+from engine.errors import DataError, LedgerError
+from engine.ledger import Ledger, Parent
 from engine.portfolio import Bounds
 from tests.comparison.kit import DAYS, Rehearsed, rules
 
@@ -141,13 +143,28 @@ def test_a_worse_price_is_told_in_basis_points_and_changes_no_quantity(month: Re
 
 
 def test_A101_the_replay_is_sized_on_the_equity_that_the_ledger_had(month: Rehearsed) -> None:
-    record = month.record
-    poorer = replace(record.marks, equity_usd=record.marks.equity_usd * 0.5)
-    ours = replayed(record, month.market, rules()).fills[0]
-    theirs = replayed(replace(record, marks=poorer), month.market, rules()).fills[0]
-    assert (theirs.at_ms, theirs.symbol) == (ours.at_ms, ours.symbol)
-    step = rules().filters[ours.symbol].step_size
-    assert theirs.qty == pytest.approx(ours.qty / 2, abs=step)
+    record, row = month.record, 300
+    equity = record.marks.equity_usd.copy()
+    equity[row:] *= 0.5  # as after a loss that the replay's own prices do not have
+    ours = replayed(record, month.market, rules()).history
+    theirs = replayed(replace(record, marks=replace(record.marks, equity_usd=equity)), month.market, rules()).history
+    assert theirs.qty[: row - 1].tolist() == ours.qty[: row - 1].tolist()
+    held = np.flatnonzero(ours.qty[row + 24])
+    assert len(held) > 0
+    assert theirs.qty[row + 24][held] / ours.qty[row + 24][held] == pytest.approx(0.5, rel=0.11)  # twice the dead-band
+    assert theirs.nav[-1] == pytest.approx(ours.nav[-1], rel=0.02)  # a flow moves no unit's value
+
+
+def test_an_order_belongs_to_the_bar_it_was_decided_for_however_late_it_filled(month: Rehearsed) -> None:
+    record, fill = month.record, fill_of(month.record)
+    late = replace(fill, at_ms=fill.at_ms + HOUR_MS + 1, parent_id="P")
+    decided = Parent(
+        "P", "risk", fill.at_ms, fill.at_ms, fill.symbol, fill.side, fill.qty, 0.0, fill.price, "bar_open", fill.reason
+    )
+    fills = tuple(late if each is fill else each for each in record.fills)
+    assert len(whole(month.compared(replace(record, fills=fills))).trades.unmatched) > 0
+    known = replace(record, fills=fills, parents={"P": decided})
+    assert whole(month.compared(known)).trades.unmatched == ()
 
 
 def test_recorded_bounds_bind_the_replay(month: Rehearsed) -> None:
@@ -190,3 +207,11 @@ def test_prices_that_do_not_cover_the_period_are_refused(month: Rehearsed) -> No
 
 def test_the_period_is_as_long_as_it_was_rehearsed(month: Rehearsed) -> None:
     assert month.record.to_ms - month.record.from_ms == DAYS * DAY_MS
+
+
+def test_a_ledger_without_a_closed_bar_says_so(month: Rehearsed) -> None:
+    with Ledger.open(month.path, read_only=True) as ledger:
+        with pytest.raises(LedgerError, match="no bar has closed since the launch"):
+            read_recorded(ledger, month.record.from_ms)
+        with pytest.raises(LedgerError, match="nothing was marked"):
+            read_recorded(ledger, month.record.from_ms - 1)

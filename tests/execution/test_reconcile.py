@@ -47,7 +47,9 @@ async def look(deal: Dealing, *, start: bool = False) -> list[tuple[str, str]]:
         await deal.executor.recover(SYMBOLS)
 
     act = check_start if start else reconcile
-    found: tuple[Difference, ...] = await act(deal.scene.venue, deal.journal, deal.scene.clock, catch_up)
+    found: tuple[Difference, ...] = await act(
+        deal.scene.venue, deal.journal, deal.scene.clock, catch_up, tolerance_usd=0.5
+    )
     return [(one.kind, one.subject) for one in found]
 
 

@@ -147,9 +147,7 @@ class Shell:
             if block.kind == "run":
                 ran = block.is_quick or not quick
                 if ran and block.program and shutil.which(block.program, path=self.environ["PATH"]) is None:
-                    pytest.skip(
-                        f"{block.program} is not here: the page from {block.text[:30]!r} was not run"
-                    )
+                    pytest.skip(f"{block.program} is not here: the page from {block.text[:30]!r} was not run")
                 if ran:
                     self.run(block)
                     count += 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pages.page import ROOT, Shell, blocks, copy_of_project, environment, opened, unmarked
+from tests.pages.page import ROOT, Shell, copy_of_project, environment, opened, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,10 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     (programs / "timedatectl").chmod(0o755)
     copy = copy_of_project(tmp_path / "practice", untracked=UNTRACKED)
     yield from opened(copy, environment(copy, programs))
+
+
+def test_R239_no_command_of_the_manual_is_left_out() -> None:
+    assert unmarked(PAGE) == 0
 
 
 @whole

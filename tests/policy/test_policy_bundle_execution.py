@@ -47,6 +47,8 @@ def loaded(tmp_path: Path) -> Callable[[str], Bundle]:
 def test_A74_A56_the_shipped_bundle_limits_decisions_to_five_minutes_and_pins_the_venues_limits() -> None:
     shipped = load_bundle(SHIPPED, only=("action",))
     assert shipped.decision_valid_ms == 5 * 60_000
+    assert shipped.request_valid_ms == 30 * 86_400_000
+    assert shipped.balance_tolerance_usd == 0.5
     assert shipped.filters is not None
     assert shipped.filters.sha256 == hashlib.sha256(shipped.filters.path.read_bytes()).hexdigest()
     assert shipped.filters.text == shipped.filters.path.read_text()
@@ -55,6 +57,7 @@ def test_A74_A56_the_shipped_bundle_limits_decisions_to_five_minutes_and_pins_th
 def test_A74_where_a_bundle_does_not_say_every_decision_is_too_old_to_add(loaded: Callable[[str], Bundle]) -> None:
     silent = loaded("")
     assert (silent.decision_valid_ms, silent.filters) == (0, None)
+    assert (silent.request_valid_ms, silent.balance_tolerance_usd) == (0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,8 @@ def test_A74_where_a_bundle_does_not_say_every_decision_is_too_old_to_add(loaded
     [
         (", decision_valid_for: 5", "type"),
         (", decision_valid_for: soon", "duration"),
+        (", requests_valid_for: soon", "duration"),
+        (", balance_tolerance_usd: -1", "number"),
         (", filters: {path: limits.yaml}", "filters-hash"),
         (", filters: {path: limits.yaml, sha256: b84a}", "filters-hash"),
         (f", filters: {{path: limits.yaml, sha256: {'f' * 64}}}", "filters-hash"),

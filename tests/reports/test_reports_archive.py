@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,3 +109,16 @@ def test_a_reader_sees_the_old_text_or_the_new_never_half(tmp_path: Path) -> Non
     assert os.read(descriptor, 10) == b"old"
     os.close(descriptor)
     assert target.read_text() == "new" * 100_000
+
+
+def test_two_processes_that_file_at_once_overwrite_and_refuse_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from engine.reports.archive import archive\n"
+        "for n in range(25):\n"
+        "    assert archive(Path(sys.argv[1]), 'day', {'.md': f'{sys.argv[2]} {n}', '.json': 'x'}).is_new"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path), name]) for name in "ab"]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    texts = {path.read_text() for path in tmp_path.glob("*.md")}
+    assert texts == {f"{name} {number}" for name in "ab" for number in range(25)}
+    assert len(list(tmp_path.glob("*.json"))) == 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 
 from engine.clock import HOUR_MS
 from engine.ledger import Ledger
+from engine.ledger.rows import VerdictRecord
 from engine.live.heartbeat import STOPPED, heartbeat_beside, read_beat
 from engine.live.opening import last_bar_ms
 from engine.real_path.loop import Course, run_bars, staged
@@ -89,3 +91,23 @@ def test_the_hours_of_a_runner_that_was_away_are_marked_when_it_is_back(tmp_path
     at_venue(tmp_path, act)
     with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
         assert ledger.marks("risk").at_ms.tolist() == [hours(hour) for hour in range(8)]
+
+
+def test_A99_a_review_that_breaches_freezes_the_running_desk_from_its_next_bar_on(tmp_path: Path) -> None:
+    sha256 = "0" * 64
+
+    async def act(scene: Scene) -> None:
+        async with scene.post() as post:
+            runner = scene.runner(post)
+            await sleep_until(scene.clock, hours(1) + 1_000)
+            await runner.once()
+            breach = VerdictRecord("V1", hours(1) + 2_000, "review", "BREACH", sha256, sha256, sha256, "{}")
+            with Ledger.open(scene.path) as ledger:
+                ledger.append(breach)
+            await sleep_until(scene.clock, hours(2) + 1_000)
+            await runner.once()
+
+    at_venue(tmp_path, act)
+    with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
+        sheets = [ledger.facts_at(hours(hour)) for hour in (1, 2)]
+        assert [json.loads(sheet.document)["review"][0] for sheet in sheets if sheet] == [None, "BREACH"]

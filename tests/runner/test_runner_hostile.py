@@ -22,12 +22,11 @@ from engine.ledger import Ledger
 from engine.live.decision_file import DecisionFiles, GuardDecision, named
 from engine.live.outages import outages_of
 from engine.operations.approvals import SignedApprovals, tallies
-from engine.runner.requests import VALID_MS
 from engine.runner.runner import Cadence
 from engine.simulator.faults import FaultPlan
 from engine.simulator.faults.conditions import ClockSkew, Outage
 from engine.timeline import sleep_until
-from tests.runner.running import ACCOUNT, KEY, SECRET, SYMBOLS, Scene, at_venue, hours
+from tests.runner.running import ACCOUNT, KEY, SECRET, SYMBOLS, Scene, at_venue, hours, release
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -241,7 +240,7 @@ def test_R162_the_risk_guards_word_is_acknowledged_and_carried_out_within_second
     """And people are asked for the restart, once."""
 
     def signed(ledger: Ledger) -> SignedApprovals:
-        return SignedApprovals(ledger, tmp_path / "allowed_signers", {}, VALID_MS)
+        return SignedApprovals(ledger, tmp_path / "allowed_signers", {}, release().bundle.request_valid_ms)
 
     async def act(scene: Scene) -> None:
         async with scene.post(signed) as post:
@@ -268,6 +267,7 @@ def test_R162_the_risk_guards_word_is_acknowledged_and_carried_out_within_second
             assert scene.held == {}
             check_books(scene, post.ledger)
             assert any("flattened by the runner" in alert.what for alert in alerts(post.ledger))
+            assert len(tallies(post.ledger, tmp_path / "allowed_signers", scene.clock.now_ms())) == 1, "asked at once"
             for _again in range(2):
                 await scene.runner(post).once()
             (asked,) = tallies(post.ledger, tmp_path / "allowed_signers", scene.clock.now_ms())

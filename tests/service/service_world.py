@@ -67,7 +67,7 @@ SETTINGS = Settings(
     stop_within_s=600,
     look_every_s=120,
     bundle_every_s=600,
-    caretaker=CaretakerTimes(300, 600, 600, 600, 10, 14),
+    caretaker=CaretakerTimes(300, 600, 600, 600, 600, 10, 14),
 )
 DELIVER_EVERY_S = 120.0
 BEAT_EVERY_S = 600.0
@@ -143,6 +143,7 @@ class _Service(_World):
         self._living: dict[str, _Child] = {}
         self._reports = self.path.with_name("reports")
         self._pid = 100
+        self._temper = np.random.default_rng([play.seed, 0xA1])
 
     async def start(self, part: Part) -> _Child:
         self._pid += 1
@@ -232,7 +233,7 @@ class _Service(_World):
     def _outbox(self, ledger: Ledger, life: Life) -> Outbox:
         async def send(_: str, text: str) -> bool:
             life.point("before a message")
-            if self.rng.random() < REFUSED:
+            if self._temper.random() < REFUSED:
                 return False
             self.served.delivered[text.splitlines()[0]] += 1
             life.point("after a message")

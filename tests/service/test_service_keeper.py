@@ -35,7 +35,7 @@ SETTINGS = Settings(
     stop_within_s=20,
     look_every_s=1,
     bundle_every_s=10,
-    caretaker=CaretakerTimes(5, 60, 60, 30, 10, 14),
+    caretaker=CaretakerTimes(5, 60, 60, 30, 60, 10, 14),
 )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from engine.alerts.alert import QUEUED, Alert
 from engine.clock import HOUR_MS, SimulatedClock
-from engine.errors import UsageError
+from engine.errors import StagegateError, UsageError
 from engine.history import SHADOW_VERDICT, shadow_verdicts
 from engine.inquiry import replay
 from engine.launch.signed import BUNDLE
@@ -27,6 +27,8 @@ from engine.service.book import ServiceBook
 from engine.service.candidate import Candidate, check_candidate
 from engine.service.duty import Duty
 from engine.service.kept import kept, kept_before, releases_beside
+from engine.service.serve import in_force
+from engine.service.tree import ServeRequest
 from engine.service.turnover import Turnover
 from engine.verdict import canonical
 from tests.operations.incident_kit import RULES, T0_MS, Desk, bundle, paused_desk, people
@@ -177,6 +179,30 @@ def test_the_release_in_force_is_kept_whole_whatever_becomes_of_the_files(tmp_pa
     assert not alerts.exists()
     edited.with_name("alerts.yaml").write_text("routes: {}", encoding="utf-8")
     assert alerts.read_text(encoding="utf-8") == "routes: {}"
+
+
+def test_A90_a_start_on_files_that_may_not_run_goes_on_with_the_release_that_was_allowed(
+    tmp_path: Path, edited: Path
+) -> None:
+    desk, said = paused_desk(tmp_path), list[str]()
+    config = edited.with_name("prod_candidate_R1.yaml")
+    path, nobody = desk.ledger.path, tmp_path / "nobody"
+    request = ServeRequest(config, edited, path, Mode.REAL, nobody, nobody, nobody)
+    with pytest.raises(UsageError, match="no launch is on record"):
+        in_force(request, desk.ledger, said.append)
+    before = load_bundle(edited)
+    allowed(desk, before)
+    first = in_force(request, desk.ledger, said.append)
+    assert first.digest == before.digest
+    assert not said
+    edit(edited)
+    assert in_force(request, desk.ledger, said.append).digest == before.digest
+    assert "allowed another release than the files here" in said[0]
+    config.write_text("market: nonsense", encoding="utf-8")
+    assert in_force(request, desk.ledger, said.append).digest == before.digest
+    shutil.rmtree(releases_beside(path))
+    with pytest.raises(StagegateError):
+        in_force(request, desk.ledger, said.append)
 
 
 def shadowing(desk: Desk, candidate: Bundle, at_ms: int) -> Duty:

@@ -157,6 +157,36 @@ def test_children_that_are_killed_come_back_and_sigterm_ends_everything(
     assert subjects[-1] == "stopped"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "whose money is not said"),
+        (["--real"], "BINANCE_API_KEY"),
+        (["--real", "--synthetic", "7"], "real money trades at the venue's prices"),
+        (["--paper", "--settings", "nowhere.yaml"], "nowhere.yaml"),
+        (["--paper", "--config", "config/service.yaml"], "config/service.yaml"),
+        (["--paper", "--shadow", "config/prod_scale_rules_R1.yaml"], "is the one in force"),
+    ],
+)
+def test_a_service_that_cannot_start_says_what_is_missing_and_starts_nothing(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for name in ("BINANCE_API_KEY", "BINANCE_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    ledger = tmp_path / "trading.db"
+    with pytest.raises(SystemExit) as refused:
+        cli.main(["serve", *arguments, "--ledger", str(ledger)])
+    assert refused.value.code not in {0, None}
+    assert said in capsys.readouterr().err
+    assert not started_beside(ledger).exists()
+    assert not service_beside(ledger).exists()
+
+
 def test_R069_the_unit_and_the_session_prod_r1_start_a_service_with_options_that_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

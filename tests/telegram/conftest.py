@@ -33,7 +33,7 @@ class Listening:
         self.lines: list[str] = []
         self.error: BaseException | None = None
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(desk,))
+        self._thread = threading.Thread(target=self._run, args=(desk,), daemon=True)  # a failed test must end
         self._thread.start()
         assert self._ready.wait(10)
 

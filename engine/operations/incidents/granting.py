@@ -10,7 +10,6 @@ import json
 from typing import TYPE_CHECKING
 
 from engine.bounds import RESTART, restart_cap_usd
-from engine.clock import DAY_MS
 from engine.ledger import Event
 from engine.operations.approvals import ApprovalRequest, SignedApprovals, ask
 from engine.operations.incidents.book import GRANTED
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from engine.operations.incidents.book import Incident
     from engine.operations.incidents.restarting import Restart
     from engine.policy.bundle import Bundle
-
-VALID_MS = 30 * DAY_MS
-"""How long a request that a person makes may wait for its signatures."""
 
 
 def grant(ledger: Ledger, bundle: Bundle, incident: Incident, restart: Restart, now_ms: int) -> None:
@@ -69,7 +65,7 @@ def ask_for_restart(ledger: Ledger, bundle: Bundle, incident: Incident, by: str,
         approvals=wait.request.approvals,
         asked_by=by,
         asked_ms=wait.request.at_ms,  # by it the desk knows its own request again
-        expires_ms=now_ms + VALID_MS,
+        expires_ms=now_ms + bundle.request_valid_ms,
         decision_id=incident.verdict_id,
         stage=wait.posture.stage,
         amount_usd=restart_cap_usd(bundle.policies["stages"], wait.posture),
@@ -93,7 +89,7 @@ def ask_committee(ledger: Ledger, bundle: Bundle, incident: Incident, by: str, n
         approvals=wait.request.approvals,
         asked_by=by,
         asked_ms=now_ms,
-        expires_ms=now_ms + VALID_MS,
+        expires_ms=now_ms + bundle.request_valid_ms,
         decision_id=incident.verdict_id,
         stage=wait.posture.stage,
         amount_usd=None,

@@ -85,7 +85,7 @@ def _missing_daily(reader: LedgerReader, now_ms: int, daily_by_ms: int) -> Itera
     if begun_ms is None or due_ms <= begun_ms:
         return
     day = iso(due_ms - DAY_MS)[:10]
-    if all(report.period != day for report in written(reader, DAILY, now_ms)):
+    if all(report.period != day or report.to_ms < due_ms for report in written(reader, DAILY, now_ms)):
         yield Alert(
             now_ms,
             Severity.WARN,

@@ -129,7 +129,8 @@ def bundle_schema() -> Schema:
     share = {"type": "string", "pattern": whole(r"\s*[0-9]{1,2}(?:\.[0-9]{1,18})? ?%\s*")}
     execution = of["execution"]["properties"]
     execution["rebalance_dead_band"] = share
-    execution["decision_valid_for"] = {"type": "string", "pattern": whole(DURATION)}
+    for name in ("decision_valid_for", "requests_valid_for"):
+        execution[name] = {"type": "string", "pattern": whole(DURATION)}
     for name in KEYS:
         execution["risk_guard"]["properties"][name] = {"type": "string", "pattern": whole(GUARD_DURATION)}
     _describe(execution["risk_guard"]["properties"], GUARD_ABOUT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ def engine() -> Interpreted:
     return Interpreted(hot_release().bundle.policies["action"])
 
 
-@cache
+@lru_cache(maxsize=4)
 def hot_market(seed: int, days: int, crash_hour: int | None = None) -> Market:
     """Draw a market around `START_MS`; with a crash (or a leap) of all three in one hour where one is asked for."""
     rng = np.random.default_rng([seed, 0xF1])

@@ -332,7 +332,8 @@ class _World:
                 await venue.server_time_ms()
                 time = venue.asker.clock
                 post = await assembled(place, ledger, venue, permit, engine(), RestartsAtOnce(), time, armed=armed)
-                found = await check_start(venue, post.journal, time, post.catch_up)
+                tolerance_usd = place.release.bundle.balance_tolerance_usd
+                found = await check_start(venue, post.journal, time, post.catch_up, tolerance_usd=tolerance_usd)
             except VenueError:
                 await asyncio.sleep(AGAIN_S)
             else:

@@ -129,5 +129,9 @@ def test_A99_a_signed_decision_unfreezes_and_a_pause_does_not(ledger: Ledger, pe
     sign(ledger, people, decision="continue", now=NOW + 20)
     assert review_at(ledger, NOW + 19) == BREACH
     assert review_at(ledger, NOW + 21) == WITHIN
+    sign(ledger, people, who="bob", decision="pause", now=NOW + 25)
+    assert review_at(ledger, NOW + 26) == BREACH  # nobody goes up while somebody wants to pause
+    sign(ledger, people, who="bob", decision="continue", now=NOW + 28)
+    assert review_at(ledger, NOW + 29) == WITHIN
     ledger.append(replace(breach, verdict_id="V2", at_ms=NOW + 30))
     assert review_at(ledger, NOW + 31) == BREACH

@@ -67,6 +67,10 @@ def test_stage_shows_every_condition_the_cure_of_what_is_missing_and_how_to_go_o
 def test_evidence_and_watcher_as_typed(tmp_path: Path, keys: Keys, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "ledger.db"
     where = ("--ledger", path, "--signers", keys.signers)
+    assert run("stage", "watcher", "carol", "--key", keys.of("carol"), *where) == 1  # no ledger is made for it
+    with Ledger.open(path, create=True):
+        pass
+    capsys.readouterr()
     assert run("stage", "watcher", "carol", "--key", keys.of("carol"), *where) == 0
     assert "carol watches until" in capsys.readouterr().out
     assert run("stage", "evidence", "write", "--paper-ledger", path, "--file", tmp_path / "paper_state.json") == 2

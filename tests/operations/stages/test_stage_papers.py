@@ -45,6 +45,7 @@ def test_R088_A58_the_launch_guard_must_have_looked_at_this_release_and_the_stag
 ) -> None:
     assert facts(ledger, keys)["launch"].status == "missing"
     allowed(ledger, NOW - 3, 1)  # of the stage that it is in: its balance covers that one only
+    assert facts(ledger, keys)["launch"].status == "missing"
     allowed(ledger, NOW - 2, 2, digest="d" * 64)
     assert facts(ledger, keys)["launch"].status == "missing"
     allowed(ledger, NOW - 1, 2)

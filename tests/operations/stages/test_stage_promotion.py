@@ -89,20 +89,6 @@ def test_R079_R087_A69_a_promotion_is_asked_for_signed_by_another_and_carried_ou
     assert {"days_in_stage", "sharpe_14d", "monthly_review"} <= {each.fact for each in after.standing.missing}
 
 
-def test_A69_a_signature_is_of_one_promotion_and_not_of_the_next(tmp_path: Path, keys: Keys) -> None:
-    desk = ready(tmp_path, keys)
-    request = desk.promote(keys.of("alice")).request
-    assert request is not None
-    with Ledger.open(desk.ledger) as ledger:
-        approve(ledger, request.request.request_id, keys.of("bob"), keys.signers, SystemClock().now_ms())
-    assert desk.promote(keys.of("alice")).state == CARRIED_OUT
-    with Ledger.open(desk.ledger) as ledger:  # back in Stage 1: what was signed is used
-        fallen = posture_at(ledger, FOR_EVER_MS)
-        assert fallen.stage == 2
-        with pytest.raises(UsageError, match="it is used since"):
-            approve(ledger, request.request.request_id, keys.of("carol"), keys.signers, SystemClock().now_ms())
-
-
 def test_a_runner_carries_it_out_where_one_runs(tmp_path: Path, keys: Keys) -> None:
     desk = ready(tmp_path, keys)
     with InstanceLock(desk.ledger, "run --real", SystemClock().now_ms()):
