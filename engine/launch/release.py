@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from engine.documents import read_document
 from engine.errors import PolicyError
 from engine.ledger.rows import StoredDocument
-from engine.policy.bundle import load_bundle
+from engine.policy.bundle import bundle_duration_ms, load_bundle
 from engine.policy.load import load_policy, load_vocabulary
+from engine.policy.schema import Findings
 from engine.verdict import bundle_documents, bundle_hashes
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Rules:
         unreadable: why it cannot.
         broken: why the bundle is not whole; empty where it is.
         digest: what people sign; empty where the bundle is not whole.
+        request_valid_ms: how long what people are asked to sign waits for them.
         hashes: recorded with the verdict.
         documents: recorded beside it, so that it can be replayed.
     """
@@ -54,6 +56,7 @@ class Rules:
     unreadable: str
     broken: str
     digest: str
+    request_valid_ms: int
     hashes: dict[str, str] = field(repr=False)
     documents: tuple[Row, ...] = field(repr=False)
 
@@ -90,6 +93,7 @@ def _whole(bundle: Bundle, config: Path) -> Rules:
         unreadable=unreadable,
         broken="",
         digest=bundle.digest,
+        request_valid_ms=bundle.request_valid_ms,
         hashes={**bundle_hashes(bundle), "config": sha256},
         documents=(*bundle_documents(bundle), *_stored(config, raw)),
     )
@@ -112,6 +116,7 @@ def _broken(path: Path, config: Path | None, why: str) -> Rules:
         unreadable=unreadable,
         broken=why,
         digest="",
+        request_valid_ms=bundle_duration_ms(Findings(document), "requests_valid_for"),
         hashes={"bundle": document.sha256, "config": _sha256(raw), "digest": ""},
         documents=(
             StoredDocument.of("policy", policy.source, policy.text),

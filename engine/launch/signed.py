@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.clock import DAY_MS
 from engine.launch.probe import Finding, Findings, Probe, no, unknown
 from engine.ledger.rows import sha256_of
 from engine.operations.approvals import APPROVED, ApprovalRequest, ask, tallies
@@ -29,9 +28,6 @@ BUNDLE, CONFIRM, WAIVE = "bundle", "confirm", "waive"
 SIGNERS_FACT, CONFIRMED_FACT, WAIVED_FACT = "bundle_signers", "ip_list_confirmed", "telegram_waived"
 IP_LIST, TELEGRAM = "ip_list", "telegram"
 
-VALID_MS = 30 * DAY_MS
-"""How long a request may wait for its signatures, and how long a waiver holds."""
-
 _ONE, _TWO = 1, 2  # A96: a person confirms; A80: a waiver of the kill alert needs as many as a restart
 _ASKS = "stagegate"
 
@@ -46,6 +42,7 @@ class Paper:
         subject: of the request.
         approvals: how many different people must sign.
         hashes: what it is about: of another one it says nothing.
+        valid_ms: how long a request for it waits for its signatures; and how long a waiver holds at most.
     """
 
     fact: str
@@ -53,6 +50,7 @@ class Paper:
     subject: str
     approvals: int
     hashes: tuple[tuple[str, str], ...]
+    valid_ms: int
 
     def is_of(self, request: ApprovalRequest) -> bool:
         """Return whether a request is about this."""
@@ -67,12 +65,18 @@ def papers(rules: Rules, api_key: str) -> tuple[Paper, ...]:
         rules: the bundle; how many must sign it, its launch policy says.
         api_key: of the account; the list of addresses is this key's. Only its hash is kept.
     """
-    found = [Paper(WAIVED_FACT, WAIVE, TELEGRAM, _TWO, ())]
+    valid_ms = rules.request_valid_ms
+    found = [Paper(WAIVED_FACT, WAIVE, TELEGRAM, _TWO, (), valid_ms)]
     if api_key:
-        found.append(Paper(CONFIRMED_FACT, CONFIRM, IP_LIST, _ONE, (("api_key", sha256_of(api_key)),)))
+        found.append(Paper(CONFIRMED_FACT, CONFIRM, IP_LIST, _ONE, (("api_key", sha256_of(api_key)),), valid_ms))
     if rules.digest:
-        found.append(Paper(SIGNERS_FACT, BUNDLE, rules.digest, demanded(rules.policy), (("digest", rules.digest),)))
+        found.append(bundle_paper(rules.digest, rules.policy, valid_ms))
     return tuple(found)
+
+
+def bundle_paper(digest: str, policy: Policy, valid_ms: int) -> Paper:
+    """Return what people sign of a bundle: all that it decides with (A90)."""
+    return Paper(SIGNERS_FACT, BUNDLE, digest, demanded(policy), (("digest", digest),), valid_ms)
 
 
 def demanded(policy: Policy) -> int:
@@ -151,7 +155,7 @@ def ask_for(ledger: Ledger, signers: Path, paper: Paper, stage: int, now_ms: int
         approvals=paper.approvals,
         asked_by=_ASKS,
         asked_ms=now_ms,
-        expires_ms=now_ms + VALID_MS,
+        expires_ms=now_ms + paper.valid_ms,
         decision_id="",
         stage=stage,
         amount_usd=None,

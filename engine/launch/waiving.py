@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 from engine.clock import iso
 from engine.errors import Problem, UsageError
 from engine.inquiry import posture_at
-from engine.launch.signed import TELEGRAM, VALID_MS, WAIVE, WAIVED_FACT, papers
+from engine.launch.signed import TELEGRAM, WAIVE, WAIVED_FACT, papers
 from engine.ledger import Event
 from engine.ledger.rows import sha256_of
 from engine.operations.approvals import ApprovalRequest, ask
 from engine.operations.signatures import sign, verified
+from engine.policy.notation import duration_words
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.launch.release import Rules
+    from engine.launch.signed import Paper
     from engine.ledger import Ledger
 
 WAIVER = "waiver"
@@ -77,10 +79,10 @@ def ask_waiver(ledger: Ledger, wish: Wish, rules: Rules, key: Path, signers: Pat
         SignatureError: the key is nobody's who may sign.
         LedgerError: the ledger cannot be read or written.
     """
-    problems = list(_problems(wish, now_ms))
+    paper = next(one for one in papers(rules, "") if one.fact == WAIVED_FACT)
+    problems = _problems(wish, paper, now_ms)
     if problems:
         raise UsageError(problems)
-    paper = next(one for one in papers(rules, "") if one.fact == WAIVED_FACT)
     said = json.dumps(
         {"check": wish.check, "until_ms": wish.until_ms, REASON: wish.because, "at_ms": now_ms}, sort_keys=True
     )
@@ -115,16 +117,17 @@ def ask_waiver(ledger: Ledger, wish: Wish, rules: Rules, key: Path, signers: Pat
     return Waiver(identity, wish.check, wish.until_ms, wish.because, who.name, request.approvals)
 
 
-def _problems(wish: Wish, now_ms: int) -> list[Problem]:
+def _problems(wish: Wish, paper: Paper, now_ms: int) -> list[Problem]:
     found = []
     if wish.check != TELEGRAM:
         help_ = f"only `{TELEGRAM}` may be {WAIVE}d; others are mended, or a warning acknowledged by `stagegate ack`"
         found.append(Problem("not-waivable", wish.check, "this check cannot be waived", help_))
     if wish.until_ms <= now_ms:
         found.append(Problem("until", "--until", f"{iso(wish.until_ms)} is over", "name a time to come"))
-    elif wish.until_ms > now_ms + VALID_MS:
-        latest = iso(now_ms + VALID_MS)
-        found.append(Problem("until", "--until", "a waiver holds for 30 days at most", f"name one until {latest}"))
+    elif wish.until_ms > now_ms + paper.valid_ms:
+        longest, latest = duration_words(paper.valid_ms), iso(now_ms + paper.valid_ms)
+        problem = f"a waiver holds for {longest} at most"
+        found.append(Problem("until", "--until", problem, f"name one until {latest}"))
     if not wish.because.strip():
         found.append(Problem("because", "--because", "no reason is given", "say why it may be launched without"))
     return found

@@ -123,7 +123,7 @@ def load_bundle(path: Path, *, only: Collection[str] = ()) -> Bundle:
     findings = Findings(document)
     check_shape(findings, BUNDLE)
     dead_band, guard_times = _dead_band(findings), read_guard_times(findings)
-    valid_ms, request_ms = (_duration_ms(findings, key) for key in ("decision_valid_for", "requests_valid_for"))
+    valid_ms, request_ms = (bundle_duration_ms(findings, key) for key in ("decision_valid_for", "requests_valid_for"))
     config = _pinned(findings, path.parent, ("config",), "configuration")
     filters = _pinned(findings, path.parent, FILTERS, "file") if FILTERS in document.positions else None
     others: list[PolicyError] = []
@@ -244,7 +244,8 @@ def _pinned(findings: Findings, folder: Path, block: tuple[str, ...], what: str)
     return PinnedFile(folder / name, found, raw.decode(errors="replace"))
 
 
-def _duration_ms(findings: Findings, key: str) -> int:
+def bundle_duration_ms(findings: Findings, key: str) -> int:
+    """Return a length of time of a bundle's ``execution``; 0 where there is none, and where it is noted as wrong."""
     at = ("execution", key)
     text = findings.value(*at)
     valid_ms = 0 if text is None else duration_ms(text)

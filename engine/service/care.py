@@ -144,21 +144,24 @@ async def _duty(
 def _beside(
     request: CareRequest, config: FrozenConfig, clock: Clock, show: Callable[[str], None]
 ) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
-    """Yield what runs all the time, each in a thread of its own, whatever the runner does."""
-    settings = alert_settings(config, request.rules)
+    """Yield what runs all the time, each in a thread of its own, whatever the runner does.
 
-    async def deliver(stop: asyncio.Event) -> None:
-        await deliver_alerts(request.ledger, settings, os.environ, clock, stop, show)
+    A mistake in the alerts file is told when its work begins, so that it keeps nothing else from being done.
+    """
 
-    if any(route.url.resolve(os.environ) is not None for route in settings.routes):
-        yield "alerts", lambda: apart(deliver, "outbox")
+    async def deliver() -> None:
+        settings = alert_settings(config, request.rules)
+        if any(route.url.resolve(os.environ) is not None for route in settings.routes):
+            await apart(lambda stop: deliver_alerts(request.ledger, settings, os.environ, clock, stop, show), "outbox")
+
+    yield "alerts", deliver
     if request.telegram:
         desk = ChatDesk(request.ledger, request.rules, config.path, request.mode, request.signers)
 
-        async def hear(stop: asyncio.Event) -> None:
-            await serve_commands(desk, os.environ, SystemClock(), stop, show)
+        async def hear() -> None:
+            await apart(lambda stop: serve_commands(desk, os.environ, SystemClock(), stop, show), "telegram")
 
-        yield "commands by chat", lambda: apart(hear, "telegram")
+        yield "commands by chat", hear
 
 
 def _reached(request: CareRequest) -> tuple[Connection | None, str]:

@@ -14,7 +14,7 @@ from engine.alerts.alert import Severity
 from engine.clock import HOUR_MS
 from engine.errors import StagegateError, UsageError
 from engine.inquiry import posture_at
-from engine.launch.signed import BUNDLE, SIGNERS_FACT, Paper, ask_for, demanded, signed
+from engine.launch.signed import ask_for, bundle_paper, signed
 from engine.ledger import Ledger
 from engine.live.connection import Mode
 from engine.live.opening import FOR_EVER_MS
@@ -100,7 +100,7 @@ class Turnover:
 
     async def _allowed(self, found: Bundle) -> bool:
         """Return whether real money may be traded by it now; whoever must sign it is asked once."""
-        paper = Paper(SIGNERS_FACT, BUNDLE, found.digest, demanded(found.policies[LAUNCH]), (("digest", found.digest),))
+        paper = bundle_paper(found.digest, found.policies[LAUNCH], found.request_valid_ms)
         now_ms = self.clock.now_ms()
         with Ledger.open(self.ledger) as ledger:
             if _launch_allows(ledger, found, now_ms):

@@ -31,6 +31,7 @@ WORDS = {
     "what": "screenshot",
     "verdict_id": "V20221109-1400",
     "decision": "continue",
+    "kind": "weekly",
     "stage": "2",
     "equity": "5000",
     "peak": "5000",

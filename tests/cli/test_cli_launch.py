@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +15,11 @@ from engine.clock import SystemClock
 from engine.ledger import Ledger
 from engine.ledger.rows import Event
 from engine.live.launch_word import GUARD_RAN
+from engine.live.paper import started_beside
 from tests.launch.launching import CONFIG, KEY, RULES, SECRET, TOKEN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -47,7 +52,7 @@ def test_R042_R044_a_new_machine_is_blocked_with_every_reason_and_cure(
         assert text in shown, text
     assert max(len(line) for line in shown.splitlines()) <= 100
     with Ledger.open(ledger) as opened:
-        assert opened.meta()["kind"] == "live"
+        assert "kind" not in opened.meta(), "nothing was allowed: paper may still begin here"
         verdict = opened.latest_verdict(policy="launch")
         assert verdict is not None
         assert verdict.outcome == "BLOCK_LAUNCH"
@@ -56,21 +61,32 @@ def test_R042_R044_a_new_machine_is_blocked_with_every_reason_and_cure(
     assert len(asked) == 2  # the bundle and a waiver; without a key there is no list of addresses to confirm
     assert run("verdict", "show", verdict.verdict_id, "--ledger", ledger) == 0
     assert "api_key" in capsys.readouterr().out
-    assert run("launch-guard", "--rules", RULES, "--ledger", ledger, "--paper") == 2
+    with Ledger.open(ledger) as opened:
+        opened.set_meta(kind="live")
+    assert run("launch-guard", "--rules", RULES, "--ledger", ledger, "--paper", "--synthetic", "7") == 2
     assert "it is the ledger of a live rollout" in capsys.readouterr().err
 
 
-def test_on_paper_without_an_exchange_every_check_of_it_says_so_and_the_json_is_what_is_archived(
-    desk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def paper(desk: Path) -> Iterator[Path]:
+    """A ledger whose exchange, started by the first command, is ended at the end."""
+    yield desk / "paper.db"
+    with suppress(OSError):
+        os.kill(json.loads(started_beside(desk / "paper.db").read_text())["pid"], signal.SIGTERM)
+
+
+def test_a_first_look_on_paper_starts_the_account_and_the_json_is_what_is_archived(
+    desk: Path, paper: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BINANCE_API_SECRET", SECRET)
-    assert run("launch-guard", "--paper", "--rules", RULES, "--ledger", desk / "paper.db", "--json") == 30
+    where = ("--rules", RULES, "--ledger", paper)
+    assert run("launch-guard", "--paper", *where, "--synthetic", "7", "--json") == 30
     text = capsys.readouterr().out
     document = json.loads(text)
     checks = {check["name"]: check for check in document["checks"]}
     assert (document["mode"], document["stage"], document["capital_usd"]) == ("paper", 0, 10_000.0)
-    assert "no simulated exchange is announced" in checks["venue_answers"]["said"]
-    assert "no simulated exchange is announced" in checks["api_key"]["said"]
+    of_account = ("venue_answers", "margin_type", "leverage", "position_mode", "foreign_positions", "balance")
+    assert [checks[name]["result"] for name in of_account] == ["ok"] * len(of_account)
     assert SECRET not in text
     path = document.pop("report")
     assert document == json.loads((desk / path).read_text())

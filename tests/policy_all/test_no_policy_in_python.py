@@ -28,8 +28,9 @@ FILES = [
 
 # What such a number or outcome may stand for, file by file; each entry must still be needed.
 ALLOWED: Mapping[tuple[str, str], str] = {
-    ("cli.py", "stage = 3"): "where a rehearsal begins, unless it is told otherwise",
+    ("engine/commands/rehearse.py", "stage = 3"): "where a rehearsal begins, unless it is told otherwise",
     ("engine/facts.py", "SHARPE_DAYS = 20"): "the definition of the fact sharpe_20d",
+    ("engine/operations/stages/facts.py", "STAGE_SHARPE_DAYS = 14"): "the definition of the fact sharpe_14d",
     ("engine/reports/figures.py", "_SHARPE_RETURNS = 20"): "the same, drawn",
     ("engine/metrics/sleeves.py", "CONSISTENCY_BARS = 720"): "the definition of the fact signal_consistency",
     ("engine/metrics/sleeves.py", "compares 720"): "the same",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.clock import iso
+from engine.clock import MINUTE_MS, iso
 from engine.errors import Problem, UsageError
 from engine.ledger import Event
 from engine.operations.incidents.book import CLOSED, find
@@ -73,10 +73,11 @@ def _unwritten(incident: Incident, human: HumanPart, path: Path, now_ms: int) ->
         "root_cause_identified": human.root_cause_identified_ms,
         "resolution_deployed": human.resolution_deployed_ms,
     }
+    earliest_ms = incident.opened_ms - incident.opened_ms % MINUTE_MS  # people write minutes
     for part, at_ms in times.items():
-        if at_ms is not None and not incident.opened_ms <= at_ms <= now_ms:
+        if at_ms is not None and not earliest_ms <= at_ms <= now_ms:
             problem = f"`{part}` is {iso(at_ms)}, before the incident or in the future"
-            help_ = f"a time from {iso(incident.opened_ms)} to {iso(now_ms)}"
+            help_ = f"a time from {iso(earliest_ms)} to {iso(now_ms)}"
             yield Problem("time", str(path), problem, help_)
 
 
