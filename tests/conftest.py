@@ -25,9 +25,32 @@ def pytest_configure(config: pytest.Config) -> None:
     recorder.register(config)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     recorder.tell_rows(items)
+    items.sort(key=lambda item: LONGEST.get(item.path.name, len(LONGEST)))  # keeps the random order of the others
 
+
+LONGEST = {
+    name: place
+    for place, name in enumerate(
+        (
+            "test_real_year.py",
+            "test_demo_year.py",
+            "test_policy_change_doc.py",
+            "test_operator_manual.py",
+            "test_service_week.py",
+            "test_fault_campaign.py",
+            "test_commands.py",
+            "test_policy_mutation.py",
+            "test_cli_run.py",
+            "test_service_start.py",
+            "test_reports_review.py",
+            "test_real_path.py",
+        )
+    )
+}
+"""Files that take many seconds go first, so that no worker is left with one when the other has nothing to do."""
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
