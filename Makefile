@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-build-isolation --no-deps
 
-.PHONY: help demo test check lint types unit bench campaign requirements lock clean setup
+.PHONY: help demo test check lint types unit bench campaign requirements manual lock clean setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,10 +55,13 @@ bench: $(VENV)/.bench  ## speed and memory beside what a user would pick instead
 	@$(BIN)/python -m benchmarks
 
 requirements: $(VENV)/.dev  ## run the suite and write docs/requirements.md: every row of the SOP, its code, its tests
-	@$(BIN)/pytest --requirements docs/requirements.md
+	@STAGEGATE_MANUAL=whole $(BIN)/pytest --requirements docs/requirements.md
 
 campaign: $(VENV)/.dev  ## days of trading at a venue that misbehaves, by seed, and kills at every write; long
 	@$(BIN)/python -m benchmarks.campaign
+
+manual: $(VENV)/.dev  ## run every command of docs/operator-manual.md, as printed, at a simulated venue
+	@STAGEGATE_MANUAL=whole $(BIN)/pytest -n 0 tests/pages/test_operator_manual.py
 
 lock:  ## resolve the locks anew (needs uv on the PATH)
 	@.ci/lock

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 SEED, DAYS, STAGE = 7, 366, 3
-AFTER_THE_RESTART = "2024-08-05"
+AFTER_THE_RESTART = "2024-08-04"
 LOOK_S = 5.0
 
 
@@ -86,6 +86,8 @@ def with_caretaker(
             def tell(report: BarReport) -> None:
                 if report.flattened is not None and not caring:
                     caring.append(asyncio.ensure_future(keeping.run(folder / "caretaker.json")))
+                elif caring and not any(one.left for one in incidents(ledger) if one.demands_flat):
+                    keeping.stop()  # every step is done; it would look each five seconds for nothing
 
             await run_bars(scene, plan.start_ms, plan.end_ms, tell)
             keeping.stop()

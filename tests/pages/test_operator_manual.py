@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pages.page import ROOT, Shell, copy_of_project, environment, opened, unmarked
+from tests.pages.page import ROOT, Shell, blocks, copy_of_project, environment, opened, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +34,22 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     yield from opened(copy, environment(copy, programs))
 
 
-def test_R239_no_command_of_the_manual_is_left_out() -> None:
+def test_no_command_of_the_manual_is_left_out() -> None:
     assert unmarked(PAGE) == 0
 
 
+@pytest.mark.requirement("R238")
+def test_R234_the_short_path_of_the_manual_practice_venue_checks_and_the_card(shell: Shell) -> None:
+    """The whole takes a minute of CPU: `make manual`."""
+    assert shell.follow(PAGE, quick=True) == len([block for block in blocks(PAGE) if block.is_quick])
+    assert "FLAT, verified" in shell.said
+
+
 @whole
+@pytest.mark.requirement("R235")
+@pytest.mark.requirement("R236")
+@pytest.mark.requirement("R237")
+@pytest.mark.requirement("R238")
+@pytest.mark.requirement("R239")
 def test_R234_every_command_of_the_manual_runs_as_printed(shell: Shell) -> None:
     shell.follow(PAGE)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from engine.live.lock import holder
 from engine.live.paper import started_beside
 from engine.live.service_sign import locked_as, read_sign, service_beside
 from engine.service.book import CHILD_DIED, SERVICE
+from engine.service.notify import Systemd
 from engine.service.settings import DEFAULT, load_settings
 
 if TYPE_CHECKING:
@@ -207,6 +209,21 @@ def test_R069_the_unit_and_the_session_prod_r1_start_a_service_with_options_that
     assert os.access(script, os.X_OK)
     assert "session=prod_r1\n" in script.read_text(encoding="utf-8")
     assert subprocess.run(["/bin/sh", "-n", str(script)], check=False).returncode == 0
+
+
+def test_a_systemd_that_does_not_listen_holds_nobody_up(systemd: socket.socket, tmp_path: Path) -> None:
+    telling = threading.Thread(target=_tell_often, args=(str(systemd.getsockname()),), daemon=True)
+    telling.start()
+    telling.join(SOON_S)
+    assert not telling.is_alive()
+    assert heard(systemd)[0] == "WATCHDOG=1"
+    Systemd(str(tmp_path / "nobody")).tell("READY=1")
+    Systemd.of({}).tell("READY=1")
+
+
+def _tell_often(address: str) -> None:
+    for _ in range(500):  # more than a socket holds
+        Systemd.of({"NOTIFY_SOCKET": address}).tell("WATCHDOG=1")
 
 
 @pytest.mark.parametrize(("ignores", "ended_by"), [(0, signal.SIGTERM), (1, signal.SIGKILL)])

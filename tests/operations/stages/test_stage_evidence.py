@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engine.clock import DAY_MS, HOUR_MS, iso
+from engine.drill import VARIABLE
 from engine.errors import DataError, LedgerError, UsageError
 from engine.ledger import Event, Ledger, VerdictRecord
 from engine.ledger.rows import sha256_of
@@ -160,3 +161,24 @@ def test_R063_only_a_paper_account_makes_evidence(tmp_path: Path) -> None:
         pass
     with pytest.raises(UsageError, match="the ledger of a live rollout"):
         write_evidence(tmp_path / "live.db", tmp_path / "paper_state.json")
+
+
+def test_R058_a_rehearsal_stands_in_for_paper_in_a_drill_and_its_ledger_is_marked_for_ever(
+    paper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, practice, real = tmp_path / "paper_state.json", tmp_path / "practice.db", tmp_path / "live.db"
+    started_beside(paper).write_text(json.dumps({"prices": {**PUBLIC, "seed": 7}}))
+    with Ledger.open(paper) as ledger:
+        ledger.set_meta(kind="rehearsal")
+    with pytest.raises(UsageError, match="the ledger of a rehearsal rollout"):
+        write_evidence(paper, file)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "drill"))
+    write_evidence(paper, file)
+    verify_file(practice, RULES, file, paper)
+    with Ledger.open(practice, read_only=True) as ledger:
+        assert len(ledger.events("paper_evidence")) == 1
+        assert ledger.meta()["venue"] == "drill"
+    with Ledger.open(real, create=True) as ledger:
+        ledger.set_meta(kind="live")
+    with pytest.raises(UsageError, match="it is the ledger of real money"):
+        verify_file(real, RULES, file, paper)
