@@ -47,11 +47,14 @@ def approve(
     """
     from engine.ledger import Ledger
     from engine.live.account_time import clock_of
+    from engine.live.time_check import check_time
     from engine.operations.approvals import approve as sign_request
     from engine.reports.terminal_approvals import approval_text
 
     with Ledger.open(ledger) as opened:
-        tally = sign_request(opened, request, key.expanduser(), signers, clock_of(opened).now_ms())
+        now_ms = clock_of(opened).now_ms()
+        check_time(opened, now_ms, ledger)
+        tally = sign_request(opened, request, key.expanduser(), signers, now_ms)
     output(tally.to_json() if as_json else tally, approval_text, as_json)
 
 

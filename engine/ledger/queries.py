@@ -39,6 +39,15 @@ class LedgerReader(OrderQueries):
         """Return what is known of the ledger itself: kind, created_at_ms, seed, source, stage and the like."""
         return dict(self._rows("SELECT key, value FROM meta"))
 
+    def newest_ms(self) -> int | None:
+        """Return the time of the latest mark or verdict; None: there is neither."""
+        rows = self._rows(
+            "SELECT max(at_ms) FROM (SELECT max(at_ms) AS at_ms FROM marks WHERE account = 'risk' "
+            "UNION ALL SELECT max(at_ms) FROM verdicts)"
+        )
+        newest: int | None = rows[0][0]
+        return newest
+
     def marks(self, account: str, from_ms: int | None = None, to_ms: int | None = None) -> Marks:
         """Return the account's marks in ``[from_ms, to_ms]``, oldest first."""
         rows = self._rows(

@@ -20,6 +20,7 @@ from engine.execution.siderecord import NoRecord, SideRecord
 from engine.ledger import Event, Ledger
 from engine.live.connection import Mode, announced_beside, connection
 from engine.live.decision_file import DecisionFiles, GuardWatch
+from engine.live.time_check import check_time
 from engine.policy.model import facts_of
 from engine.risk_guard.aftermath import note_aftermath
 from engine.risk_guard.books import RESUME, read_books
@@ -188,6 +189,7 @@ def resume(request: ResumeRequest, confirmed: Callable[[str], bool]) -> Resumed:
     async def main(clock: Clock) -> Resumed:
         now_ms = clock.now_ms()
         with Ledger.open(request.ledger) as ledger:
+            check_time(ledger, now_ms, request.ledger)
             books = read_books(ledger, now_ms)
             if books is None:
                 help_ = "`stagegate run` launches it, and grants the first permit"

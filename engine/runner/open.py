@@ -20,6 +20,7 @@ from engine.live.decision_file import DecisionFiles, GuardWatch
 from engine.live.hands import Leave, hands_at
 from engine.live.opening import launched_ms, open_desk
 from engine.live.shadow import Shadow
+from engine.live.time_check import check_time
 from engine.runner.history import History
 from engine.runner.launch import begin, check_kind, check_real, needed_usd
 from engine.runner.probes import SETTINGS, probe, refuse_start, settle_in
@@ -130,6 +131,7 @@ async def opened(
     connection, config, policies = place.connection, place.release.config, place.release.bundle.policies
     mode = connection.mode
     check_kind(ledger, mode)
+    check_time(ledger, clock.now_ms(), ledger.path)
     if mode is Mode.REAL:
         check_real(ledger, place.release.bundle, clock.now_ms())
     permit = Leave(Permit.beside(ledger.path).path)

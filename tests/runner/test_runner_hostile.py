@@ -11,7 +11,7 @@ import pytest
 
 from engine.alerts.alert import QUEUED, Alert
 from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
-from engine.errors import LedgerError
+from engine.errors import LedgerError, UsageError
 from engine.execution.binance.client import Keys
 from engine.execution.flatten import flatten
 from engine.execution.flattened import Terms
@@ -21,6 +21,7 @@ from engine.execution.siderecord import SideRecord
 from engine.ledger import Ledger
 from engine.live.decision_file import DecisionFiles, GuardDecision, named
 from engine.live.outages import outages_of
+from engine.live.time_check import check_time
 from engine.operations.approvals import SignedApprovals, tallies
 from engine.runner.runner import Cadence
 from engine.simulator.faults import FaultPlan
@@ -315,3 +316,24 @@ def test_R022_no_secret_is_in_any_file_line_or_error(tmp_path: Path, caplog: pyt
         assert KEY not in text
         assert SECRET not in text
         assert "ANOTHER-SENTINEL" not in text
+
+
+def test_a_clock_that_has_gone_back_is_said_plainly_and_changes_nothing(tmp_path: Path) -> None:
+    async def launch(scene: Scene) -> None:
+        await scene.run_until(hours(2.1), NEVER)
+
+    at_venue(tmp_path, launch)
+    with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
+        before = ledger.audit_head()
+        check_time(ledger, hours(2) - 60_000, "trading.db")
+        with pytest.raises(UsageError, match="its latest entry is of"):
+            check_time(ledger, hours(2) - 60_001, "trading.db")
+
+    async def earlier(scene: Scene) -> None:
+        with pytest.raises(UsageError) as refused:
+            await scene.run_until(hours(0.5), NEVER)
+        assert [problem.code for problem in refused.value.problems] == ["clock-back"]
+
+    at_venue(tmp_path, earlier)
+    with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
+        assert ledger.audit_head() == before
