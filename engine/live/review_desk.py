@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.clock import SimulatedClock, SystemClock, day_start
+from engine.clock import day_start
 from engine.config import load_config
 from engine.inquiry import now_of, verdict_at
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
+from engine.live.account_time import clock_of
 from engine.live.heartbeat import heartbeat_beside, read_beat
 from engine.operations.reviews.book import DAILY, REVIEWED, Written, held, review_age_days, state_of, written
 from engine.policy.bundle import load_bundle
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.alerts.alert import Alert
-    from engine.clock import Clock
     from engine.comparison.signals import Consistency
     from engine.market.series import Market
     from engine.operations.reviews.book import Held
@@ -72,7 +72,7 @@ class ReviewDesk:
         """
         report_dir = self.report_dir
         with Ledger.open(self.ledger, read_only=True) as ledger:
-            clock = _clock(ledger)
+            clock = clock_of(ledger)
         answer = verdict_at(self.ledger, self.rules, clock)
         at_ms = answer.record.at_ms
         archived = write_daily_report(self.ledger, report_dir, at_ms=at_ms, sign=self._sign())
@@ -96,7 +96,7 @@ class ReviewDesk:
         from engine.reports.review_writing import ReviewRequest, write_review_report  # noqa: PLC0415 - keeps the daily report fast
 
         with Ledger.open(self.ledger, read_only=True) as ledger:
-            now_ms = now_of(ledger, _clock(ledger))
+            now_ms = now_of(ledger, clock_of(ledger))
         request = ReviewRequest(self.ledger, self.config, self.rules, self.report_dir, kind, self.prices)
         return write_review_report(request, now_ms)
 
@@ -129,7 +129,7 @@ class ReviewDesk:
             since_ms = record.from_ms if from_ms is None else max(from_ms, record.from_ms)
             hashes = {"bundle": bundle.digest, "config": bundle.config_sha256}
             found = consistency(record, replay, since_ms, record.to_ms, hashes)
-            row = found.row(now_of(ledger, _clock(ledger)))
+            row = found.row(now_of(ledger, clock_of(ledger)))
             ledger.append(row)
         return found
 
@@ -142,7 +142,7 @@ class ReviewDesk:
         """
         bundle = load_bundle(self.rules)
         with Ledger.open(self.ledger, read_only=True) as ledger:
-            now_ms = now_of(ledger, _clock(ledger))
+            now_ms = now_of(ledger, clock_of(ledger))
             rows = [row for kind in REVIEWED for row in _states(ledger, bundle, kind, now_ms)]
         return sorted(rows, key=lambda row: row[0].at_ms, reverse=True)
 
@@ -171,7 +171,7 @@ class ReviewDesk:
         from engine.operations.reviews.signing import sign_review  # noqa: PLC0415 - keeps the daily report fast
 
         with Ledger.open(self.ledger) as ledger:
-            now_ms = now_of(ledger, _clock(ledger))
+            now_ms = now_of(ledger, clock_of(ledger))
             review = sign_review(
                 ledger, kind, decision, notes, key=key, signers=signers, now_ms=now_ms, period=period
             )  # fmt: skip
@@ -189,7 +189,7 @@ class ReviewDesk:
 
         bundle = load_bundle(self.rules, only=(POLICY,))
         with Ledger.open(self.ledger) as ledger:
-            return remind(ledger, bundle.policies[POLICY], now_of(ledger, _clock(ledger)))
+            return remind(ledger, bundle.policies[POLICY], now_of(ledger, clock_of(ledger)))
 
     def prices(self, meta: Mapping[str, str]) -> Market:
         """Return what the ledger's period is replayed on: what was named, else what the account itself lives on.
@@ -214,16 +214,6 @@ class ReviewDesk:
         if beat is None:
             return SignOfLife("", None)
         return SignOfLife(beat.state, beat.age_ms(), beat.unheard, beat.doubts)
-
-
-def _clock(ledger: Ledger) -> Clock:
-    """Return the time of a ledger: a rehearsal stands still, a paper account's venue has a time of its own."""
-    kind = ledger.meta().get("kind")
-    if kind == PAPER:
-        from engine.live.account_time import clock_of  # noqa: PLC0415 - keeps the daily report fast
-
-        return clock_of(ledger)
-    return SimulatedClock(now_of(ledger, SystemClock())) if kind == REHEARSAL else SystemClock()
 
 
 def _states(ledger: Ledger, bundle: Bundle, kind: str, now_ms: int) -> list[tuple[Written, str, Held | None]]:

@@ -38,6 +38,7 @@ def run(*arguments: object) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.requirement("R227")
 def test_R042_R044_a_new_machine_is_blocked_with_every_reason_and_cure(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

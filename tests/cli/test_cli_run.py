@@ -144,6 +144,7 @@ def terminated_once_it_runs(ledger: Path) -> threading.Thread:
     return thread
 
 
+@pytest.mark.requirement("R230")
 def test_R046_R112_R167_a_paper_account_survives_sigkill_and_sigterm(
     capsys: pytest.CaptureFixture[str], account: Path
 ) -> None:

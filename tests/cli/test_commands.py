@@ -280,6 +280,7 @@ def test_why_fits_in_80_columns_without_colour(capsys: pytest.CaptureFixture[str
     assert "both engines agree" in result.out
 
 
+@pytest.mark.requirement("R228")
 def test_R110_the_daily_report_is_archived_and_never_overwritten(
     capsys: pytest.CaptureFixture[str], rehearsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

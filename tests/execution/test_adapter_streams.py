@@ -132,6 +132,7 @@ def test_both_streams_begin_with_a_resync_and_use_the_present_addresses() -> Non
     ],
     ids=["closed", "listenKeyExpired"],
 )
+@pytest.mark.requirement("R231")
 def test_a_connection_that_ends_is_built_anew_at_once(ending: Any, why: str) -> None:
     events, there, took_ms = heard(lambda events: cash(events) == [1, 2], users=[ending, saying(balance(2))])
     first, second = resyncs(events, USER)
@@ -181,6 +182,7 @@ def test_a_half_open_user_stream_is_noticed_by_its_pings() -> None:
 
 
 @pytest.mark.parametrize("hang_s", [0.0, 30.0], ids=["refused", "hanging"])
+@pytest.mark.requirement("R231")
 def test_after_an_outage_of_ten_minutes_the_streams_are_back_within_five_seconds(hang_s: float) -> None:
     """The library alone would have given up for good after about 20 s."""
     outage_s = 600.0

@@ -12,10 +12,11 @@ from engine.clock import MINUTE_MS, SystemClock
 from engine.config.secret import Secret
 from engine.drill import VARIABLE
 from engine.errors import LedgerError, UsageError
+from engine.execution.binance.client import Keys
 from engine.ledger import Ledger
 from engine.live import drill
 from engine.live.account_time import clock_at, clock_of
-from engine.live.connection import KEY, SECRET, Announcement, Mode, announce, announced_beside, connection
+from engine.live.connection import KEY, SECRET, Announcement, Connection, Mode, announce, announced_beside, connection
 from engine.live.public import public_market
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def test_connecting_marks_what_is_written_in_a_drill_and_nothing_else(tmp_path: 
     path = tmp_path / "live.db"
     with Ledger.open(path, create=True) as ledger:
         connection(Mode.REAL, path, REAL).mark(ledger)
+        assert "venue" not in ledger.meta()
+        announced = connection(Mode.REAL, path, exercise).announcement
+        Connection(Mode.PAPER, Keys("key", "secret"), announced).mark(ledger)
         assert "venue" not in ledger.meta()
         connection(Mode.REAL, path, exercise).mark(ledger)
         assert ledger.meta()["venue"] == "drill"

@@ -208,3 +208,17 @@ def test_without_keys_or_signers_it_says_what_to_do(ledger: Ledger, keys: Path, 
         approve(ledger, identity, keys / "alice", tmp_path / "none", NOW_MS)
     with pytest.raises(UsageError, match="no request is called `A1999`"):
         approve(ledger, "A1999", keys / "alice", keys / "allowed_signers", NOW_MS)
+
+
+def test_a_part_names_the_one_request_that_waits(ledger: Ledger, keys: Path, signers: Path) -> None:
+    over = dataclasses.replace(RESTART, asked_ms=NOW_MS - DAY_MS, expires_ms=NOW_MS - 1)
+    ask(ledger, over)
+    waits = ask(ledger, RESTART)
+    assert approve(ledger, "restart", keys / "alice", signers, NOW_MS + 1).request.request_id == waits
+    other = ask(ledger, dataclasses.replace(RESTART, asked_ms=NOW_MS + 1))
+    with pytest.raises(UsageError, match="2 requests are called `restart`"):
+        approve(ledger, "restart", keys / "bob", signers, NOW_MS + 2)
+    approve(ledger, waits, keys / "bob", signers, NOW_MS + 2)  # granted, so the other is the one that waits
+    assert approve(ledger, "restart", keys / "bob", signers, NOW_MS + 3).request.request_id == other
+    with pytest.raises(UsageError, match="no request is called ``"):
+        approve(ledger, "", keys / "bob", signers, NOW_MS + 4)

@@ -71,6 +71,7 @@ def test_A53_R160_a_breach_of_the_capital_at_risk_is_flat_within_a_second_by_the
     guarded(tmp_path, engine, act, fall=FALL)
 
 
+@pytest.mark.requirement("R229")
 def test_R164_R159_without_a_runner_the_guard_closes_at_once_and_everything_is_recorded(
     tmp_path: Path, engine: Engine
 ) -> None:

@@ -120,6 +120,7 @@ def heard(listening: socket.socket) -> list[str]:
     return lines
 
 
+@pytest.mark.requirement("R071")
 def test_children_that_are_killed_come_back_and_sigterm_ends_everything(
     service: Service, systemd: socket.socket, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +171,7 @@ def test_children_that_are_killed_come_back_and_sigterm_ends_everything(
         (["--paper", "--shadow", "config/prod_scale_rules_R1.yaml"], "is the one in force"),
     ],
 )
+@pytest.mark.requirement("R070")
 def test_a_service_that_cannot_start_says_what_is_missing_and_starts_nothing(
     arguments: list[str],
     said: str,
