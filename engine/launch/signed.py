@@ -28,7 +28,7 @@ BUNDLE, CONFIRM, WAIVE = "bundle", "confirm", "waive"
 SIGNERS_FACT, CONFIRMED_FACT, WAIVED_FACT = "bundle_signers", "ip_list_confirmed", "telegram_waived"
 IP_LIST, TELEGRAM = "ip_list", "telegram"
 
-_ONE, _TWO = 1, 2  # A96: a person confirms; A80: a waiver of the kill alert needs as many as a restart
+_ONE = 1  # A96: a person confirms
 _ASKS = "stagegate"
 
 
@@ -66,7 +66,7 @@ def papers(rules: Rules, api_key: str) -> tuple[Paper, ...]:
         api_key: of the account; the list of addresses is this key's. Only its hash is kept.
     """
     valid_ms = rules.request_valid_ms
-    found = [Paper(WAIVED_FACT, WAIVE, TELEGRAM, _TWO, (), valid_ms)]
+    found = [Paper(WAIVED_FACT, WAIVE, TELEGRAM, demanded(rules.policy), (), valid_ms)]  # A80: no fewer than the bundle
     if api_key:
         found.append(Paper(CONFIRMED_FACT, CONFIRM, IP_LIST, _ONE, (("api_key", sha256_of(api_key)),), valid_ms))
     if rules.digest:
