@@ -61,29 +61,33 @@ _PLAIN: Any = {"pretty_exceptions_short": True, "rich_markup_mode": None}
 
 
 class Commands(MutableMapping[str, "click.Command"]):
-    """The commands by name, in the order of the alphabet, each built when it is asked for, and once."""
+    """The commands by name, in the order of the alphabet, each built when it is asked for, and once.
+
+    Attributes:
+        built: those that were asked for.
+    """
 
     def __init__(self) -> None:
-        self._built: dict[str, click.Command] = {}
+        self.built: dict[str, click.Command] = {}
 
     def __getitem__(self, name: str) -> click.Command:
-        if name not in self._built:
+        if name not in self.built:
             if name not in COMMANDS:
                 raise KeyError(name)
-            self._built[name] = _built(name)
-        return self._built[name]
+            self.built[name] = _built(name)
+        return self.built[name]
 
     def __setitem__(self, name: str, command: click.Command) -> None:
-        self._built[name] = command
+        self.built[name] = command
 
     def __delitem__(self, name: str) -> None:
-        del self._built[name]
+        del self.built[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*COMMANDS, *self._built}))
+        return iter(sorted({*COMMANDS, *self.built}))
 
     def __len__(self) -> int:
-        return len({*COMMANDS, *self._built})
+        return len({*COMMANDS, *self.built})
 
 
 class Door(TyperGroup):
@@ -92,6 +96,11 @@ class Door(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = Commands()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names; Typer's own builds every command to tell them."""
+        del ctx
+        return list(self.commands)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line a command."""

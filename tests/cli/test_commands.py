@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import typer
 
 import cli
+from engine.commands.door import COMMANDS, Commands
 from engine.commands.shared import CONFIG, RULES
 from engine.version import VERSION
 
@@ -56,8 +58,16 @@ def bars(count: int, start: int = 0) -> str:
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     result = run(capsys, "--help")
     assert result.code == 0
-    for command in ("data", "signals", "backtest", "rehearse", "verdict", "report"):
-        assert command in result.out
+    for command in COMMANDS:
+        assert f"\n  {command} " in result.out
+
+
+def test_help_builds_no_command() -> None:
+    door = typer.main.get_command(cli.app)
+    assert isinstance(door.commands, Commands)  # type: ignore[attr-defined]
+    text = door.get_help(typer.Context(door))
+    assert "Halt, cancel every order" in text
+    assert not door.commands.built  # type: ignore[attr-defined]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
