@@ -71,6 +71,12 @@ class Evidence:
         """The same, looked at anew."""
         return Evidence(self.ended, self.tables)
 
+    @cached_property
+    def apart_ms(self) -> int:
+        """How far the machine's clock was off at most: a flatten does not wait until it has measured the venue's."""
+        skews = (getattr(rule.fault, "skew_s", 0.0) for rule in self.ended.play.plan.rules)
+        return round(max(map(abs, skews), default=0.0) * SECOND_MS)
+
     # --- the ledger
 
     @cached_property
