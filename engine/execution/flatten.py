@@ -7,7 +7,8 @@ One act that always ends flat, whatever fails on the way (execution.md, invarian
 - Positions are closed as they are read (`closing`), so a run after a crash, or two runs at once, end flat as well.
 - Flat is what the venue's own answers say: no stops, then no orders, then no positions, read in this order, because a
   stop becomes an order and an order a position, never the other way. An answer that does not come is never flat.
-- Sealed is the same once more when no order signed before the latch can arrive any longer.
+- Sealed is the same once more when no order signed before the latch can arrive any longer, nor a stop that a desk
+  placed for a position it had just read; all is cancelled again first, because a young order may not be shown yet.
 
 Nothing here needs the ledger, a stream or the planner. Run again at any time: it begins with what is there.
 """
@@ -19,7 +20,7 @@ import json
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.clock import SECOND_MS
-from engine.errors import VenueError
+from engine.errors import RejectedError, VenueError
 from engine.execution.closing import Closer
 from engine.execution.flattened import CANCELLED, FLAT, LATCHED, SEALED, VERIFIED, FlattenReport, Progress, Terms
 from engine.execution.permit import PermitError
@@ -78,6 +79,7 @@ class _Flatten:
         self._clock, self._terms = progress.clock, progress.terms
         self._closer = Closer(venue, record, progress)
         self._cancels: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._begun_ms: dict[tuple[str, str], int] = {}
         self._left: dict[str, Decimal] = {}
         self._refusals = 0
         self._pause_s = _FIRST_PAUSE_S
@@ -133,6 +135,7 @@ class _Flatten:
 
     async def _gone(self) -> bool:
         await self._cancel(() if self._cancels else self._terms.symbols)
+        swept = self._swept()  # before looking: what is looked at must be what the last cancels have left
         positions = await self._positions()
         if positions is None:
             return False
@@ -146,18 +149,37 @@ class _Flatten:
         if not await self._nothing_stands():
             return False
         self._progress.reach(VERIFIED)
-        latched_ms = self._progress.steps.get(LATCHED)
-        if latched_ms is None:
+        due_ms = self._due_ms()
+        if due_ms is None:
             return True  # nothing to seal: whoever has the permit still has it, as the problems say
-        left_ms = latched_ms + self._terms.arrival_ms - self._clock.now_ms()
-        if left_ms > 0:
-            await asyncio.sleep(left_ms / SECOND_MS)
-            return False  # look once more, from the beginning
-        self._progress.reach(SEALED)
-        return True
+        if swept:
+            self._progress.reach(SEALED)
+            return True
+        await asyncio.sleep(max(due_ms - self._clock.now_ms(), 0) / SECOND_MS)
+        await self._cancel((), since_ms=due_ms)
+        return False  # look once more, from the beginning
 
-    async def _cancel(self, symbols: Iterable[str], *, again: Iterable[str] = ()) -> None:
-        """Begin to cancel what was not begun, has failed or stands again; wait only so long for the answers."""
+    def _due_ms(self) -> int | None:
+        """Return from when on nothing can arrive any more; None: not latched, or not flat."""
+        steps = self._progress.steps
+        return max(steps[LATCHED], steps[FLAT]) + self._terms.arrival_ms if {LATCHED, FLAT} <= steps.keys() else None
+
+    def _swept(self) -> bool:
+        """Return whether all was cancelled after the last order could arrive: no list shows what is too young.
+
+        A refusal is put to the venue again for a while; then what the lists show must do.
+        """
+        due_ms = self._due_ms()
+        if due_ms is None or any(begun_ms < due_ms for begun_ms in (self._clock.now_ms(), *self._begun_ms.values())):
+            return False
+        final = self._clock.now_ms() - due_ms > self._terms.arrival_ms
+        return all(
+            task.done() and (task.exception() is None or (final and isinstance(task.exception(), RejectedError)))
+            for task in self._cancels.values()
+        )
+
+    async def _cancel(self, symbols: Iterable[str], *, again: Iterable[str] = (), since_ms: int = 0) -> None:
+        """Begin to cancel what was not begun (since then), has failed or stands again; wait so long for answers."""
         kinds: dict[str, Callable[[str], Awaitable[None]]] = {
             "orders": self._venue.cancel_all,
             "stops": self._venue.cancel_all_stops,
@@ -165,9 +187,11 @@ class _Flatten:
         wanted = {(symbol, kind) for symbol in symbols for kind in kinds} - self._cancels.keys()
         wanted |= {(symbol, kind) for symbol in again for kind in kinds}
         wanted |= {key for key, task in self._cancels.items() if task.done() and task.exception() is not None}
+        wanted |= {key for key, begun_ms in self._begun_ms.items() if begun_ms < since_ms}
         for symbol, kind in sorted(wanted):
             before = self._cancels.get((symbol, kind))
             if before is None or before.done():
+                self._begun_ms[symbol, kind] = self._clock.now_ms()
                 self._cancels[symbol, kind] = asyncio.ensure_future(kinds[kind](symbol))
         running = [task for task in self._cancels.values() if not task.done()]
         if running:

@@ -17,7 +17,7 @@ from engine.errors import LedgerError, Problem
 from engine.execution import siderecord
 from engine.execution.course import ParentStatus
 from engine.execution.flatten import flatten
-from engine.execution.flattened import ARRIVAL_MS, FLAT, LATCHED, SEALED, STEPS, VERIFIED, Terms
+from engine.execution.flattened import ARRIVAL_MS, CANCELLED, FLAT, LATCHED, SEALED, STEPS, VERIFIED, Terms
 from engine.execution.ids import Purpose, purpose_of
 from engine.execution.permit import Permit
 from engine.execution.siderecord import NoRecord
@@ -45,6 +45,7 @@ from tests.execution.dealing import (
     everything_stands,
     nothing_stands,
     parent,
+    stop_by_hand,
     trade,
 )
 from tests.execution.simulated import SYMBOLS
@@ -178,6 +179,35 @@ def test_an_order_that_was_on_its_way_at_the_latch_is_closed_before_it_is_sealed
     report = dealing(tmp_path, act, late)
     assert [close.qty for close in report.closes] == [Decimal("0.200")]
     assert report.steps[SEALED] - report.steps[LATCHED] >= ARRIVAL_MS
+
+
+def test_a_stop_that_a_desk_placed_meanwhile_and_that_is_not_shown_yet_is_gone_when_it_is_sealed(
+    tmp_path: Path,
+) -> None:
+    hidden = FaultPlan.of(DelayedVisibility(12.0))
+
+    async def act(deal: Dealing) -> FlattenReport:
+        def protect(step: str, _at_ms: int) -> None:
+            if step == CANCELLED:  # by a desk that has read the position just before it is closed
+                stop_by_hand(deal.scene.exchange, BTC, "SELL", "0.300", "19000.0")
+
+        report = await deal.flatten(on_step=protect)
+        assert nothing_stands(deal)
+        return report
+
+    report = dealing(tmp_path, act, hidden, prepare=lambda exchange: trade(exchange, BTC, 1, "0.300"))
+    assert SEALED in report.steps
+    assert report.steps[SEALED] - report.steps[FLAT] <= ARRIVAL_MS + 2 * SECOND_MS
+
+
+def test_a_venue_that_refuses_to_cancel_for_good_does_not_keep_it_from_its_end(tmp_path: Path) -> None:
+    never = FaultPlan.of(RejectNTimes(-1121, "Invalid symbol."), match=CANCELS, times=None)
+    report = dealing(
+        tmp_path, lambda deal: deal.flatten(), never, prepare=lambda exchange: trade(exchange, BTC, 1, "0.3")
+    )
+    assert SEALED in report.steps
+    assert report.problems
+    assert report.steps[SEALED] - report.steps[FLAT] <= 3 * ARRIVAL_MS
 
 
 def test_nothing_that_adds_risk_is_sent_once_it_has_begun_and_a_restart_changes_nothing(tmp_path: Path) -> None:
