@@ -263,12 +263,14 @@ class Governor:
             self._record(now_ms, Change(change.kind, change.subject, {**change.detail, **by}))
         before, self.posture = self.posture, posture
         bounds = posture.in_force()
-        if bounds != before.in_force():
+        moved = bounds != before.in_force()
+        if moved:
             reason = changes[0].kind if changes else "entries"
             self._record(now_ms, Change("bounds", reason, {**bounds, "reason": reason, **by}))
         if self.rollout is not None:
             self.rollout.note(now_ms, changes, posture, self.judge.policy.outcomes)
-        if changes or (now_ms % DAY_MS == 0 and posture != self._recorded_posture):
+        # a block of entries alone is no change of a step, yet whoever starts next must stand under it too
+        if changes or moved or (now_ms % DAY_MS == 0 and posture != self._recorded_posture):
             self._record_posture(now_ms)
 
     def _record_posture(self, at_ms: int) -> None:

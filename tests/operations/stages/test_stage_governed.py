@@ -269,3 +269,18 @@ def test_approvals_carry_the_id_of_what_was_signed() -> None:
     assert (given["request_id"], given["subject"]) == ("A-promote", "1->2")
     ((_, _, moved),) = desk.of("stage")
     assert moved["approvals"] == ["bob"]
+
+
+def test_a_block_of_entries_is_in_the_posture_that_the_next_start_reads() -> None:
+    """Who died under late equity came back with entries allowed, under the very verdict that blocks them."""
+    desk = Desk(3, ApproveNone())
+    desk.hours(3)
+    begun = len(desk.of("posture"))
+    desk.now_ms += HOUR_MS
+    desk.governor.decide(desk.now_ms)  # no mark came
+    for allowed in (False, True):
+        assert desk.governor.entries_allowed is allowed
+        at_ms, _, detail = desk.of("posture")[-1]
+        assert (at_ms, detail) == (desk.now_ms, desk.governor.posture.to_json())
+        desk.hours(1)
+    assert len(desk.of("posture")) == begun + 2, "only where the bounds change"
