@@ -51,6 +51,8 @@ class RiskAccount:
         self._capital = 0.0
         self._units = 0.0
         self._equity = 0.0
+        self._marked = (0.0, 0.0)
+        self._flows: list[CashFlow] = []
         self._cash = dict.fromkeys(symbols, 0.0)
         self._qty = dict.fromkeys(symbols, 0.0)
         self._waiting: list[tuple[int, int, Fill | FundingPayment]] = []
@@ -62,6 +64,7 @@ class RiskAccount:
         """Return a new account that is flat; a unit is worth 1."""
         account = cls(symbols)
         account._capital = account._units = account._equity = capital_usd
+        account._marked = (capital_usd, capital_usd)
         account.book.mark(at_ms, capital_usd, 1.0, dict.fromkeys(symbols, 0.0))
         account._unwritten.append(Mark(RISK, at_ms, capital_usd, 1.0, capital_usd, 1.0, capital_usd, 0.0))
         return account
@@ -77,7 +80,7 @@ class RiskAccount:
         marks = ledger.marks(RISK)
         account.book = AccountBook.read(ledger, RISK, symbols, int(marks.at_ms[-1]))
         book = account.book
-        account._units, account._equity = marks.units.item(-1), marks.equity_usd.item(-1)
+        account._units, account._equity = account._marked = marks.units.item(-1), marks.equity_usd.item(-1)
         account._capital = marks.equity_usd.item(0) + sum(flow.amount_usd for flow in ledger.cash_flows(RISK))
         account._capital += sum(json.loads(event.document)["profit_usd"] for event in ledger.events(ADOPTED))
         account.take(ledger.fills(RISK))
@@ -86,8 +89,7 @@ class RiskAccount:
         book.fills, book.funding = [], []
         account._settle(int(marks.at_ms[-1]))
         for flow in flows:
-            account._units += flow.amount_usd / account.nav
-            account._equity += flow.amount_usd
+            account._move(flow)
             book.flows.append(flow)
         return account
 
@@ -133,9 +135,8 @@ class RiskAccount:
     def flow(self, at_ms: int, amount_usd: float, reason: str) -> None:
         """Move virtual cash in or out: it changes the units, never the value of one (A53)."""
         flow = CashFlow(f"{RISK}-{iso(at_ms)}-{reason}", RISK, at_ms, amount_usd, VIRTUAL, reason)
-        self._units += amount_usd / self.nav
         self._capital += amount_usd
-        self._equity += amount_usd
+        self._move(flow)
         self.book.flows.append(flow)
         self._unwritten.append(flow)
 
@@ -155,6 +156,9 @@ class RiskAccount:
     ) -> None:
         """Value the account at `at_ms`, before anything that happens at that instant.
 
+        A mark may be late: flows from `at_ms` on that were booked before it was made are no part of it, and they are
+        priced anew, at its value of a unit.
+
         Args:
             at_ms: later than the last mark.
             prices: of every symbol that is or was held.
@@ -163,12 +167,13 @@ class RiskAccount:
             cap_usd: in force until now.
         """
         self._settle(at_ms)
+        later = self._take_back(at_ms)
         held = {symbol: qty for symbol, qty in self._qty.items() if qty}
         pnl = {
             symbol: cash + held[symbol] * prices[symbol].price if symbol in held else cash
             for symbol, cash in self._cash.items()
         }
-        self._equity = self._capital + sum(pnl.values())
+        self._equity = self._capital - sum(flow.amount_usd for flow in later) + sum(pnl.values())
         gross = sum(abs(qty) * prices[symbol].price for symbol, qty in held.items())
         estimated = sum(prices[symbol].estimated for symbol in held)
         self.book.mark(at_ms, self._equity, self.nav, pnl)
@@ -180,11 +185,29 @@ class RiskAccount:
             for name in self.symbols
             if name in prices
         ]
+        self._marked, self._flows = (self._units, self._equity), []
+        for flow in later:
+            self._move(flow)
 
     def unwritten(self) -> list[Row]:
         """Return the marks and flows that the ledger lacks, and forget them; events are written where they come in."""
         rows, self._unwritten = self._unwritten, []
         return rows
+
+    def _move(self, flow: CashFlow) -> None:
+        self._units += flow.amount_usd / self.nav
+        self._equity += flow.amount_usd
+        self._flows.append(flow)
+
+    def _take_back(self, from_ms: int) -> list[CashFlow]:
+        """Return the flows since the last mark that come after one of `from_ms`, with the units as before them."""
+        later = [flow for flow in self._flows if flow.at_ms >= from_ms]
+        if later:
+            earlier = [flow for flow in self._flows if flow.at_ms < from_ms]
+            (self._units, self._equity), self._flows = self._marked, []
+            for flow in earlier:
+                self._move(flow)
+        return later
 
     def _settle(self, before_ms: int) -> None:
         while self._waiting and self._waiting[0][0] < before_ms:

@@ -104,3 +104,23 @@ def test_what_happens_at_an_instant_comes_after_the_mark_of_that_instant() -> No
     account.mark(2 * HOUR_MS, {"BTCUSDT": MarkPrice(51_000.0, estimated=True)}, {}, exposure=1.0, cap_usd=1_000.0)
     assert account.equity_usd == 1_009.0
     assert account.qty_before("BTCUSDT", 2 * HOUR_MS) == 0.01
+
+
+def test_A53_a_mark_that_is_made_late_leaves_out_what_flowed_from_its_instant_on_and_prices_it(tmp_path: Path) -> None:
+    """The venue was away at 01:00, where a restart moved capital; what a stop had lost before is heard of later."""
+    start, one, two = (START_MS + hour * HOUR_MS for hour in range(3))
+    bought = Fill("B-1", "risk", start + 60_000, "BTCUSDT", 1, 1.0, 1_000.0, 1_000.0, "bar_open", 0.0, "p1", "entry")
+    sold = Fill("B-2", "risk", start + 120_000, "BTCUSDT", -1, 1.0, 900.0, 900.0, "bar_open", 0.0, "p2", "flatten")
+    live = RiskAccount.opened(("BTCUSDT",), start, 15_000.0)
+    with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
+        live.flow(one, -5_000.0, "restart")
+        ledger.append(live.unwritten())
+        for account in (live, RiskAccount.read(ledger, ("BTCUSDT",))):
+            account.take((bought, sold))
+            account.mark(one, {}, {}, exposure=1.0, cap_usd=10_000.0)
+            assert account.book.equity_usd[-1] == pytest.approx(14_900.0)
+            assert account.book.nav[-1] == pytest.approx(14_900.0 / 15_000.0)
+            assert account.equity_usd == pytest.approx(9_900.0)
+            account.mark(two, {}, {}, exposure=1.0, cap_usd=10_000.0)
+            assert account.book.equity_usd[-1] == pytest.approx(9_900.0)
+            assert account.book.nav[-1] == pytest.approx(14_900.0 / 15_000.0)
