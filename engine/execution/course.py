@@ -194,8 +194,8 @@ class Course:
             found = await sender.send(request)
             if isinstance(found, OrderState) and not found.status.ended:
                 found = await self._to_its_end(found, kind)
-        except BaseException:
-            if kind is OrderKind.LIMIT:  # without books, or on the way out: nothing is left resting
+        except BaseException:  # a failure, or the way out (a cancel): nothing may be left resting
+            if kind is OrderKind.LIMIT:
                 await asyncio.shield(sender.venue.cancel(request.symbol, request.client_id))
             raise
         finally:

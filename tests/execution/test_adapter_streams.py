@@ -308,5 +308,6 @@ def test_a_message_that_comes_in_the_instant_of_the_end_does_not_keep_a_stream_o
                 await asyncio.sleep(0)
             async with asyncio.timeout(5.0):
                 await venue.streams.close()
+            assert venue.streams._open == []
 
     run_virtual(main, START_MS)

@@ -107,7 +107,7 @@ def test_R019_every_locked_package_that_is_missing_is_missed() -> None:
 def test_R019_the_lock_is_read_for_this_machine(tmp_path: Path) -> None:
     lock = tmp_path / "runtime.lock"
     lock.write_text(
-        "--index-url https://example.org\n# made by a tool\n"
+        "--only-binary :all:\n# made by a tool\n"
         "numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:00\n"
         "numpy==2.5.5 ; python_full_version >= '3.12' \\\n    --hash=sha256:00\n"
         "colorama==0.4.6 ; sys_platform == 'win32' \\\n    --hash=sha256:00\nPyYAML==6.0.3\n"
