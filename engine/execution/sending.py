@@ -28,6 +28,7 @@ PATIENCE_MS = 60 * SECOND_MS
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+_LONGEST_LOOK_S = 2.0  # at an order that rests: a stream tells sooner
 _GROWTH = 2.0
 
 StateT = TypeVar("StateT", OrderState, StopState)
@@ -97,11 +98,16 @@ class Sender:
         return await self._resolve(client_id, lambda: self.venue.stop(client_id))
 
     async def watch(self, state: OrderState, until_ms: int) -> OrderState:
-        """Return an order once it has ended or is filled further than `state`, at the latest at `until_ms`."""
+        """Return an order once it has ended or is filled further than `state`, else what was last known of it.
+
+        At `until_ms` it is not asked about once more: whoever waited so long cancels it, and asks then.
+        """
         pause_s = _FIRST_PAUSE_S
         while not state.status.ended and (left_ms := until_ms - self.clock.now_ms()) > 0:
             await self._wait(state.client_id, min(pause_s, left_ms / SECOND_MS))
-            pause_s = min(pause_s * _GROWTH, _LONGEST_PAUSE_S)
+            if self.clock.now_ms() >= until_ms:
+                break
+            pause_s = min(pause_s * _GROWTH, _LONGEST_LOOK_S)
             try:
                 found = await self.venue.order(state.symbol, state.client_id)
             except VenueError:

@@ -147,8 +147,9 @@ class WireEnd(asyncio.Transport):
         self.wake()
 
     def wake(self) -> None:
-        """Read in the loop's next turn."""
-        if not self._turn_due:
+        """Read in the loop's next turn what there is to read."""
+        untold_end = self._incoming.ended and not self._told_of_end
+        if not self._turn_due and (self._incoming.chunks or untold_end):
             self._turn_due = True
             self._loop.call_soon(self._turn)
 
