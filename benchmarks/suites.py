@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    alerts,
     backtests,
     bundles,
     commands,
@@ -36,6 +37,7 @@ SUITES = {
     "python": rules_side.python_figures,
     "commands": commands.figures,
     "reports": reports.figures,
+    "alerts": alerts.figures,
     "bundle": bundles.figures,
     "mutate": bundles.mutation_figures,
     "execution": executions.figures,

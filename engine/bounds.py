@@ -93,6 +93,11 @@ class Posture:
         entries = "allowed" if self.entries_allowed else "blocked"
         return {"stage": self.stage, "cap_usd": self.cap_usd, "exposure": self.exposure, "entries": entries}
 
+    def lasting(self) -> Posture:
+        """Return it without what every verdict writes anew: when an episode was last seen."""
+        seen = tuple(dataclasses.replace(episode, last_seen_ms=episode.since_ms) for episode in self.episodes)
+        return dataclasses.replace(self, episodes=seen)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the ledger."""
         return dataclasses.asdict(self)

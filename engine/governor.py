@@ -139,14 +139,19 @@ class Governor:
         """What closed the book that waits for its restart: an outcome; empty where none waits."""
         return next((request.subject for request in self.posture.requests if request.kind == RESTART), "")
 
-    def decide(self, now_ms: int) -> Verdict:
+    def decide(self, now_ms: int, *, marked: bool = True) -> Verdict:
         """Return the action policy's verdict of `now_ms`; what the policies do is in force when this returns.
 
         Approvals given by then come first. At the end of a day its facts join the streaks. The stage policy decides
         last, on the bounds that the action policy has set; its verdicts are in `of_stages`.
+
+        Args:
+            now_ms: the moment, a close.
+            marked: whether the account is valued at that close; where it is not, approvals wait for one at which it is,
+                since they move capital at the present equity. What reduces waits for nothing.
         """
         requests = [request for request in self.posture.requests if request.kind != PROMOTION]
-        for request in self._approvals.given(requests, now_ms):
+        for request in self._approvals.given(requests, now_ms) if marked else ():
             self._note_given(request, now_ms)
             step = after_approval(
                 self.posture,
@@ -170,14 +175,14 @@ class Governor:
         if now_ms % DAY_MS == 0:
             self.judge.add_day(now_ms, verdict.posted)
         if self.rollout is not None:
-            self._decide_stage(self.rollout, verdict, now_ms)
+            self._decide_stage(self.rollout, verdict, now_ms, marked=marked)
         return verdict
 
     def of_stages(self) -> list[Verdict]:
         """Return the stage policy's verdicts that are to be recorded, and forget them."""
         return [] if self.rollout is None else self.rollout.unwritten()
 
-    def _decide_stage(self, rollout: Rollout, verdict: Verdict, now_ms: int) -> None:
+    def _decide_stage(self, rollout: Rollout, verdict: Verdict, now_ms: int, *, marked: bool) -> None:
         """Have the stage policy decided: an abort acts by itself, a promotion waits for people (A32)."""
         if now_ms % DAY_MS == 0:
             rollout.add_day(now_ms, verdict.posted)
@@ -193,17 +198,17 @@ class Governor:
             step = aborted(before, decided.transition, self._rules, now_ms, equity_usd=equity_usd)
             self._take(step, now_ms, decided.verdict)
         elif decided.promotes and before.paused_since_ms is None:
-            self._promote(decided, now_ms)
+            self._promote(decided, now_ms, marked=marked)
         if self.posture != before:
             rollout.keep(decided.verdict)
 
-    def _promote(self, decided: Decided, now_ms: int) -> None:
+    def _promote(self, decided: Decided, now_ms: int, *, marked: bool) -> None:
         """Enter the next stage where people have agreed, else have them asked."""
         assert decided.transition is not None
         self._take(asked(self.posture, decided.transition, now_ms), now_ms, decided.verdict)
         request = waiting(self.posture)
         assert request is not None, "it was asked for"
-        if not self._approvals.given((request,), now_ms):
+        if not marked or not self._approvals.given((request,), now_ms):
             return
         signers = tuple(self._note_given(request, now_ms).get("signers", ()))
         equity_usd = self._account.equity_usd
@@ -270,7 +275,11 @@ class Governor:
         if self.rollout is not None:
             self.rollout.note(now_ms, changes, posture, self.judge.policy.outcomes)
         # a block of entries alone is no change of a step, yet whoever starts next must stand under it too
-        if changes or moved or (now_ms % DAY_MS == 0 and posture != self._recorded_posture):
+        if (
+            changes
+            or posture.lasting() != before.lasting()
+            or (now_ms % DAY_MS == 0 and posture != self._recorded_posture)
+        ):
             self._record_posture(now_ms)
 
     def _record_posture(self, at_ms: int) -> None:

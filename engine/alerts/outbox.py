@@ -240,10 +240,10 @@ async def send_by_apprise(address: str, text: str) -> bool:
 
 
 def _load() -> None:
-    """Load what sending needs before the first alert waits for it."""
-    import apprise  # noqa: PLC0415 - 0.3 s that only a sender needs
+    """Load what sending needs before the first alert waits for it: Apprise reads its services with the first one."""
+    import apprise  # noqa: PLC0415 - over a second that only a sender needs
 
-    apprise.Apprise()
+    apprise.Apprise.instantiate("json://localhost")
 
 
 def _notify(address: str, text: str) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.bounds import RESTART, initial_posture
-from engine.clock import DAY_MS, HOUR_MS, iso
+from engine.clock import HOUR_MS, iso
 from engine.errors import Problem, UsageError
 from engine.execution.permit import Permit
 from engine.execution.reconcile import venue_opening
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 ADOPT = "adopt"
 """The action that people sign, and the reason of the opening fills."""
-
-VALID_MS = DAY_MS
-"""How long signatures are waited for: positions that nobody touches for a day are rare."""
 
 _EVIDENCE, _PLAN = "evidence", "adoption"
 
@@ -192,7 +189,7 @@ def ask_adoption(ledger: Ledger, adoption: Adoption, release: Release, key: Path
         approvals=max(one.approvals for one in effects if one.until == RESTART),
         asked_by=who.name,
         asked_ms=now_ms,
-        expires_ms=now_ms + VALID_MS,
+        expires_ms=now_ms + release.bundle.adoption_valid_ms,
         decision_id="",
         stage=adoption.wish.stage,
         amount_usd=adoption.wish.equity_usd,

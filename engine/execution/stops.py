@@ -17,6 +17,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from engine.errors import VenueError
 from engine.execution.ids import Purpose, is_ours
 from engine.execution.journal import ParentOrder
 from engine.execution.refusals import Remedy, remedy
@@ -84,8 +85,7 @@ class StopKeeper:
             position = await self._position(symbol)
             standing = await self._standing(symbol)
             if position is None and standing:
-                await asyncio.sleep(SECOND_LOOK_S)
-                position = await self._position(symbol)
+                position = await self._looked_again(symbol)
             if position is None or trigger_price is None:
                 return StopReport(symbol, StopStatus.NONE, detail=await self._remove(standing))
             return await self._protect(position, on_tick(trigger_price, tick_size, long=position.qty > 0), standing)
@@ -98,10 +98,24 @@ class StopKeeper:
             return StopReport(symbol, StopStatus.KEPT, kept.client_id, others)
         placed = await self._place(position, trigger)
         if isinstance(placed, StopState):
-            return StopReport(symbol, StopStatus.PLACED, placed.client_id, await self._remove(standing))
+            others = await self._remove(standing)
+            if await self._closed_meanwhile(symbol):
+                return StopReport(symbol, StopStatus.NONE, detail=await self._remove([placed]))
+            return StopReport(symbol, StopStatus.PLACED, placed.client_id, others)
         if remedy(placed.code) is Remedy.CLOSE_NOW:
             return await self._close(position, trigger)
         return StopReport(symbol, StopStatus.UNPROTECTED, detail=placed.message)
+
+    async def _closed_meanwhile(self, symbol: str) -> bool:
+        """Return whether the position went while its stop was placed: a flatten would not look for that stop again."""
+        try:
+            return await self._position(symbol) is None and await self._looked_again(symbol) is None
+        except VenueError:
+            return False  # not told: a stop too many only reduces, and the next look finds it
+
+    async def _looked_again(self, symbol: str) -> Position | None:
+        await asyncio.sleep(SECOND_LOOK_S)
+        return await self._position(symbol)
 
     async def _position(self, symbol: str) -> Position | None:
         return (await self._sender.venue.positions()).get(symbol)

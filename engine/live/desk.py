@@ -205,7 +205,7 @@ class Desk:
             return decided[-1].outcome, decided[-1].verdict_id
         parts.shadow.advance(close_ms)
         parts.governor.review = review_at(parts.ledger, close_ms)  # people sign while it runs (A99)
-        verdict = parts.governor.decide(close_ms)
+        verdict = parts.governor.decide(close_ms, marked=parts.account.latest_ms == close_ms)
         with parts.ledger.transaction():
             parts.ledger.append(parts.account.unwritten())
             parts.shadow.write(parts.ledger)

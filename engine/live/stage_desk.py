@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.book import AccountBook
 from engine.bounds import PROMOTION, RESTART, STAGE, initial_posture, subject_of
-from engine.clock import DAY_MS, HOUR_MS
+from engine.clock import HOUR_MS
 from engine.config import load_config
 from engine.drill import drill_venue
 from engine.errors import Problem, UsageError
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from engine.policy.bundle import Bundle
     from engine.policy.facts import Facts
     from engine.policy.model import Policy, Snapshot
-
-VALID_MS = 7 * DAY_MS
-"""How long a request for a promotion may wait: no stage lasts less, so none outlives the stage it was made in."""
 
 NOT_YET, ASKED, CARRIED_OUT, WITH_RUNNER = "not yet", "asked", "carried out", "with the runner"
 """What `stage promote` comes to."""
@@ -284,7 +281,7 @@ class StageDesk:
             approvals=transition.approvals,
             asked_by=asker.name,
             asked_ms=now_ms,
-            expires_ms=now_ms + VALID_MS,
+            expires_ms=now_ms + stand.bundle.promotion_valid_ms,
             decision_id=decided.verdict.verdict_id,
             stage=transition.start,
             amount_usd=float(stand.bundle.policies[STAGES].stages[transition.to].cap_usd),

@@ -17,7 +17,7 @@ from engine.errors import PolicyError
 from engine.policy.guard_times import read_guard_times
 from engine.policy.load import load_policy, load_vocabulary
 from engine.policy.quantity import duration_ms, parse_quantity, quoted
-from engine.policy.schema import BUNDLE, SHA256, Findings, check_shape
+from engine.policy.schema import BUNDLE, SHA256, VALIDITIES, Findings, check_shape
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -59,6 +59,8 @@ class Bundle:
             bundle does not say.
         request_valid_ms: how long what people are asked to sign waits for them; 0, so that nothing is ever granted,
             where the bundle does not say.
+        promotion_valid_ms: the same of a promotion, which must not outlive the stage that it was asked in.
+        adoption_valid_ms: the same of an adoption, whose positions must stay as they are meanwhile.
         balance_tolerance_usd: what the venue's rounding may come to before the cash is called different; 0 where the
             bundle does not say.
         guard_times: how long the risk guard waits for whom; None where the bundle does not say: it then does not run.
@@ -80,6 +82,8 @@ class Bundle:
     rebalance_dead_band_ratio: float
     decision_valid_ms: int
     request_valid_ms: int
+    promotion_valid_ms: int
+    adoption_valid_ms: int
     balance_tolerance_usd: float
     guard_times: GuardTimes | None
     filters: PinnedFile | None
@@ -123,7 +127,7 @@ def load_bundle(path: Path, *, only: Collection[str] = ()) -> Bundle:
     findings = Findings(document)
     check_shape(findings, BUNDLE)
     dead_band, guard_times = _dead_band(findings), read_guard_times(findings)
-    valid_ms, request_ms = (bundle_duration_ms(findings, key) for key in ("decision_valid_for", "requests_valid_for"))
+    valid_ms, *waiting_ms = (bundle_duration_ms(findings, key) for key in VALIDITIES)
     config = _pinned(findings, path.parent, ("config",), "configuration")
     filters = _pinned(findings, path.parent, FILTERS, "file") if FILTERS in document.positions else None
     others: list[PolicyError] = []
@@ -149,7 +153,9 @@ def load_bundle(path: Path, *, only: Collection[str] = ()) -> Bundle:
         config_text=config.text,
         rebalance_dead_band_ratio=dead_band,
         decision_valid_ms=valid_ms,
-        request_valid_ms=request_ms,
+        request_valid_ms=waiting_ms[0],
+        promotion_valid_ms=waiting_ms[1],
+        adoption_valid_ms=waiting_ms[2],
         balance_tolerance_usd=float(data["execution"].get("balance_tolerance_usd", 0)),
         guard_times=guard_times,
         filters=filters,

@@ -23,6 +23,9 @@ NAME = r"[a-z][a-z0-9_]{0,59}"
 OUTCOME = r"[A-Z][A-Z0-9_]{0,59}"
 SHA256 = r"[0-9a-f]{64}"
 
+VALIDITIES = ("decision_valid_for", "requests_valid_for", "promotions_valid_for", "adoptions_valid_for")
+"""How long a bundle lets what is waited for stand."""
+
 _TEXT = {"type": "string", "required": True, "minlength": 1}
 _NAMES = {"type": "string", "regex": NAME}
 
@@ -151,8 +154,7 @@ BUNDLE: dict[str, Any] = {
         "required": True,
         "schema": {
             "rebalance_dead_band": {"type": "string", "required": True},
-            "decision_valid_for": {"type": "string"},
-            "requests_valid_for": {"type": "string"},
+            **{key: {"type": "string"} for key in VALIDITIES},
             "balance_tolerance_usd": {"type": "number", "min": 0, "max": 1000},
             "risk_guard": {"type": "dict", "schema": dict.fromkeys(KEYS, _TEXT)},
             "filters": {"type": "dict", "schema": {"path": _TEXT, "sha256": {"type": "string"}}},

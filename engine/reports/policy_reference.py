@@ -163,6 +163,8 @@ def _shared_chapter(bundle: Bundle) -> Chapter:
         ("dead band of a rebalance", percent(100 * bundle.rebalance_dead_band_ratio, 2).replace(".00", "")),
         ("age from which a decision only reduces", duration_words(bundle.decision_valid_ms)),
         ("time that what people are asked to sign waits for them", duration_words(bundle.request_valid_ms)),
+        ("the same of a promotion", duration_words(bundle.promotion_valid_ms)),
+        ("the same of an adoption", duration_words(bundle.adoption_valid_ms)),
         ("cash that venue and ledger may differ by", usd(bundle.balance_tolerance_usd)),
         *((ABOUT[key], words) for key, words in (bundle.guard_times.in_words() if bundle.guard_times else {}).items()),
         ("periods of a year", str(bundle.periods_per_year)),

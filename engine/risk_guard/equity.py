@@ -34,6 +34,9 @@ UNEXPLAINED_MS = MINUTE_MS
 ASKED_AGAIN_MS = 10 * SECOND_MS
 """The history costs more allowance than the account itself: fills in quick succession are one question."""
 
+OVERLAP_MS = HOUR_MS
+"""How far before the last look the history is read again: a row may come into it later than one after it."""
+
 TOLERANCE_USD = Decimal("0.01")
 QUOTE = "USDT"
 
@@ -120,7 +123,7 @@ class Cash:
         self._since_ms = since_ms
         self._known = {name: Decimal(str(amount)) for name, amount in known.items()}
         self._looked_ms = looked_ms
-        self._heard: set[tuple[str, str]] = set()
+        self._heard: dict[tuple[str, str], int] = {}
         self._apart_since_ms = 0
         self._last: Reading | None = None
 
@@ -146,7 +149,7 @@ class Cash:
         asked = before is None or bool(moved and not traded) or bool(self.apart_usd)
         rows: tuple[Income, ...] = ()
         if asked or (owed and reading.at_ms - (self._looked_ms or 0) >= ASKED_AGAIN_MS):
-            from_ms = self._since_ms if self._looked_ms is None else max(self._since_ms, self._looked_ms - HOUR_MS)
+            from_ms = self._since_ms if self._looked_ms is None else max(self._since_ms, self._looked_ms - OVERLAP_MS)
             rows = await venue.income(from_ms)
             if (await venue.balance()).wallet_usd != reading.balance.wallet_usd:
                 return None
@@ -160,7 +163,9 @@ class Cash:
             self._apart_since_ms = now_ms
         self.apart_usd += moved
         new = [row for row in rows if row.asset == QUOTE and (row.kind, row.income_id) not in self._heard]
-        self._heard |= {(row.kind, row.income_id) for row in new}
+        self._heard |= {(row.kind, row.income_id): row.at_ms for row in new}
+        asked_from_ms = (self._looked_ms or 0) - OVERLAP_MS
+        self._heard = {name: at_ms for name, at_ms in self._heard.items() if at_ms >= asked_from_ms}
         self._explain(new, now_ms)
         transfers = [row for row in new if row.kind in TRANSFERS and row.income_id not in self._known]
         self._known |= {row.income_id: row.amount for row in transfers}

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -293,6 +295,21 @@ def test_one_outbox_delivers_at_a_time_and_the_next_takes_over_within_a_second_o
     late_ms = [json.loads(event.document)["late_ms"] for event in ledger.events(SENT)]
     assert len(late_ms) == 5
     assert min(late_ms[2], late_ms[4]) <= 1_000, "queued to sent within a second, also on a machine with other work"
+
+
+def test_the_first_alert_of_a_process_waits_for_no_module(service: Service) -> None:
+    program = """
+import sys
+from engine.alerts import outbox
+outbox._load()
+before = set(sys.modules)
+assert outbox._notify(sys.argv[1], "hello")
+print([name for name in sys.modules if name.startswith("apprise") and name not in before])
+"""
+    address = f"json://127.0.0.1:{service.server.server_port}/"
+    command = [sys.executable, "-c", program, address]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert (done.stdout.strip(), service.received) == ("[]", ["hello"])
 
 
 def test_R022_no_address_is_in_any_log(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,6 +187,34 @@ def test_what_the_venue_does_not_take_leaves_the_old_stop_standing(tmp_path: Pat
     dealing(tmp_path, act, full)
 
 
+def test_a_stop_of_a_position_that_was_closed_while_it_was_placed_is_taken_away(tmp_path: Path) -> None:
+    slow = FaultPlan.of(Slow(3.0, 0.0), match=STOPS)
+
+    async def act(deal: Dealing) -> None:
+        await deal.execute(parent(qty="0.1"))
+        keeping = asyncio.ensure_future(keep(deal, 19_000.0))
+        await asyncio.sleep(1.0)
+        await deal.execute(closing(qty="0.1"))  # as a flatten does, which looks for stops before this one stands
+        assert nothing_stands(deal)
+        assert (await keeping).status is StopStatus.NONE
+        assert len(deal.scene.book.algo_orders) == 1
+        assert nothing_stands(deal)
+        assert not deal.ledger.open_intents("risk")
+
+    dealing(tmp_path, act, slow)
+
+
+def test_a_stop_stays_where_the_second_look_at_its_position_is_not_answered(tmp_path: Path) -> None:
+    late = FaultPlan.of(LostRequest(), match=Match(path="/fapi/v3/positionRisk"), skip=1)
+
+    async def act(deal: Dealing) -> None:
+        await deal.execute(parent(qty="0.1"))
+        assert (await keep(deal, 19_000.0)).status is StopStatus.PLACED
+        assert standing(deal) == [(Decimal("0.1"), Decimal("19000.0"))]
+
+    dealing(tmp_path, act, late)
+
+
 def test_a_strangers_stop_is_not_touched(tmp_path: Path) -> None:
     async def act(deal: Dealing) -> None:
         await deal.execute(parent(qty="0.1"))

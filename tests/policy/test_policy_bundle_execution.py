@@ -48,6 +48,7 @@ def test_A74_A56_the_shipped_bundle_limits_decisions_to_five_minutes_and_pins_th
     shipped = load_bundle(SHIPPED, only=("action",))
     assert shipped.decision_valid_ms == 5 * 60_000
     assert shipped.request_valid_ms == 30 * 86_400_000
+    assert (shipped.promotion_valid_ms, shipped.adoption_valid_ms) == (7 * 86_400_000, 86_400_000)
     assert shipped.balance_tolerance_usd == 0.5
     assert shipped.filters is not None
     assert shipped.filters.sha256 == hashlib.sha256(shipped.filters.path.read_bytes()).hexdigest()
@@ -57,6 +58,7 @@ def test_A74_A56_the_shipped_bundle_limits_decisions_to_five_minutes_and_pins_th
 def test_A74_where_a_bundle_does_not_say_every_decision_is_too_old_to_add(loaded: Callable[[str], Bundle]) -> None:
     silent = loaded("")
     assert (silent.decision_valid_ms, silent.filters) == (0, None)
+    assert (silent.promotion_valid_ms, silent.adoption_valid_ms) == (0, 0)
     assert (silent.request_valid_ms, silent.balance_tolerance_usd) == (0, 0.0)
 
 
@@ -66,6 +68,8 @@ def test_A74_where_a_bundle_does_not_say_every_decision_is_too_old_to_add(loaded
         (", decision_valid_for: 5", "type"),
         (", decision_valid_for: soon", "duration"),
         (", requests_valid_for: soon", "duration"),
+        (", promotions_valid_for: soon", "duration"),
+        (", adoptions_valid_for: 1", "type"),
         (", balance_tolerance_usd: -1", "number"),
         (", filters: {path: limits.yaml}", "filters-hash"),
         (", filters: {path: limits.yaml, sha256: b84a}", "filters-hash"),

@@ -272,6 +272,17 @@ def test_funding_and_trades_are_no_transfers_and_fills_in_a_row_are_one_question
     assert cash.transfers_usd == 0
 
 
+def test_what_the_history_told_is_remembered_as_long_as_it_can_tell_it_again() -> None:
+    cash, history = Cash(0, {}, None), History()
+    settled(cash, history, reading(1_000, 500))
+    days = range(1, 40)
+    for number in days:
+        at_ms = number * DAY_MS
+        history.rows.append(row(f"f{number}", "FUNDING_FEE", -1, at_ms))
+        assert settled(cash, history, reading(at_ms, 500 - number), reading(at_ms + 1, 500 - number)) == [0, 0]
+    assert len(cash._heard) <= 2
+
+
 def test_money_that_moves_while_the_history_is_asked_is_counted_again() -> None:
     cash, history = Cash(0, {}, None), History()
     settled(cash, history, reading(1_000, 500))

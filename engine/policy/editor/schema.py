@@ -28,7 +28,7 @@ from engine.policy.guard_times import ABOUT as GUARD_ABOUT
 from engine.policy.guard_times import DURATION as GUARD_DURATION
 from engine.policy.guard_times import KEYS
 from engine.policy.model import FLAG, ONE_OF, UNITS
-from engine.policy.schema import BUNDLE, OUTCOME, POLICY, SHA256, VOCABULARY
+from engine.policy.schema import BUNDLE, OUTCOME, POLICY, SHA256, VALIDITIES, VOCABULARY
 from engine.policy.testing.casefile import CASES
 from engine.policy.testing.declared import DECLARED
 
@@ -129,7 +129,7 @@ def bundle_schema() -> Schema:
     share = {"type": "string", "pattern": whole(r"\s*[0-9]{1,2}(?:\.[0-9]{1,18})? ?%\s*")}
     execution = of["execution"]["properties"]
     execution["rebalance_dead_band"] = share
-    for name in ("decision_valid_for", "requests_valid_for"):
+    for name in VALIDITIES:
         execution[name] = {"type": "string", "pattern": whole(DURATION)}
     for name in KEYS:
         execution["risk_guard"]["properties"][name] = {"type": "string", "pattern": whole(GUARD_DURATION)}

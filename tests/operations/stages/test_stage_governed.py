@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,14 +99,14 @@ class Desk:
         for _ in range(count):
             self.jump(gain * (1.5 if (self.now_ms // DAY_MS) % 2 else 0.5))
 
-    def jump(self, gain: float) -> None:
+    def jump(self, gain: float, *, marked: bool = True) -> None:
         """Let an hour pass in which a unit gains exactly so much."""
         self.now_ms += HOUR_MS
         self.nav *= 1 + gain
         self.account.equity_usd *= 1 + gain
         share = (self.nav - 1) * 1_000
         self.book.mark(self.now_ms, self.account.equity_usd, self.nav, dict.fromkeys(SYMBOLS, share))
-        self.governor.decide(self.now_ms)
+        self.governor.decide(self.now_ms, marked=marked)
 
     def days(self, count: int, gain: float = 0.0) -> None:
         self.hours(24 * count, gain)
@@ -133,6 +134,28 @@ def test_R065_R086_A32_stages_are_entered_one_by_one_after_their_days_and_with_c
     assert desk.standing == (3, 15_000.0, 1.0)
     assert [subject for _, subject, _ in desk.of("stage")] == ["1->2", "2->3"]
     assert len([one for one in desk.governor.of_stages() if one.outcome == "PROMOTE"]) >= 2
+
+
+def test_A32_capital_moves_only_at_a_close_at_which_the_account_is_valued() -> None:
+    desk = Desk(1, ApproveAll())
+    desk.hours(15 * 24 - 1, 1e-4)
+    desk.jump(1e-4, marked=False)  # the simulated team has agreed by now, but the desk's own equity is an hour old
+    assert (desk.standing, desk.account.flows) == ((1, 5_000.0, 1.0), [])
+    desk.hours(1, 1e-4)
+    assert desk.standing == (2, 10_000.0, 1.0)
+
+
+def test_A85_since_when_the_engines_are_distrusted_survives_a_death() -> None:
+    desk = Desk(1, ApproveNone())
+    desk.hours(1)
+    blocked = replace(desk.governor.posture, entries_allowed=False)  # for another reason, an hour before
+    desk.governor._put(blocked, desk.now_ms, (), {})
+    distrusted_since = replace(blocked, distrusted_since_ms=desk.now_ms)
+    desk.governor._put(distrusted_since, desk.now_ms, (), {})
+    assert desk.of("posture")[-1][2]["distrusted_since_ms"] == desk.now_ms
+    recorded = len(desk.of("posture"))
+    desk.governor._put(distrusted_since, desk.now_ms, (), {})
+    assert len(desk.of("posture")) == recorded  # what lasts is written once
 
 
 def test_A32_nothing_is_entered_without_consent_and_it_is_asked_for_once() -> None:
