@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.clock import SECOND_MS
 from engine.errors import VenueError
 from engine.execution.flattened import SENT, Close
-from engine.execution.ids import Purpose, client_id, parent_id
+from engine.execution.ids import MOST, Purpose, client_id, parent_id
 from engine.execution.journal import ParentOrder, intent_row, parent_row, update_row
 from engine.execution.refusals import Remedy, remedy
 from engine.execution.venue import Accepted, OrderKind, OrderRequest, OrderState, Rejected, Unknown
@@ -121,7 +121,8 @@ class Closer:
             bar_ms=started_ms,
             closing_qty=abs(position.qty),
         )
-        name = parent_id(Purpose.FLATTEN, position.symbol, started_ms, stand.parents)
+        moved_on_ms, number = divmod(stand.parents, MOST)  # a venue that fills nothing for an hour is asked on and on
+        name = parent_id(Purpose.FLATTEN, position.symbol, started_ms + moved_on_ms, number)
         stand.parents += 1
         parent = parent_row(name, terms.account, order, self._clock.now_ms())
         self._record.write([parent])

@@ -16,7 +16,8 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _INSTANT_DIGITS = 8  # milliseconds until the year 2059
 _LONGEST_SYMBOL = 15
 _SHORTENED = 8
-_MOST = 36**2  # parents of one symbol, purpose and instant; attempts of one parent
+MOST = 36**2
+"""Parents of one symbol, purpose and instant; attempts of one parent."""
 
 
 class Purpose(StrEnum):
@@ -49,7 +50,7 @@ def parent_id(purpose: Purpose, symbol: str, instant_ms: int, number: int) -> st
     Raises:
         ValueError: as `parent_prefix`, or more parents than anything sane needs.
     """
-    if not 0 <= number < _MOST:
+    if not 0 <= number < MOST:
         raise ValueError(f"{number} parents at one instant")
     return parent_prefix(purpose, symbol, instant_ms) + _base36(number)
 
@@ -63,7 +64,7 @@ def client_id(parent: str, attempt: int) -> str:
     >>> client_id("sgb-BTCUSDT-la9nf340-0", 1)
     'sgb-BTCUSDT-la9nf340-0-1'
     """
-    if not 0 <= attempt < _MOST:
+    if not 0 <= attempt < MOST:
         raise ValueError(f"{attempt} attempts of one parent")
     return f"{parent}-{_base36(attempt)}"
 

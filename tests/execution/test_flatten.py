@@ -14,6 +14,7 @@ import pytest
 
 from engine.clock import MINUTE_MS, SECOND_MS
 from engine.errors import LedgerError, Problem
+from engine.execution import closing as closing_orders
 from engine.execution import siderecord
 from engine.execution.course import ParentStatus
 from engine.execution.flatten import flatten
@@ -147,6 +148,18 @@ def test_it_ends_flat_under(name: str, tmp_path: Path) -> None:
     assert not report.left
     assert report.steps[LATCHED] == report.started_ms
     assert report.steps[VERIFIED] - report.started_ms <= seconds * SECOND_MS
+
+
+def test_a_book_that_fills_nothing_is_asked_as_long_as_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, seconds = 8, 30  # an order a second: more than there are names of one instant (36² of them)
+    monkeypatch.setattr(closing_orders, "MOST", names)
+    report = flattened(tmp_path, lasting(PartialFills(market_ratio=0.0), seconds))
+    assert report.flat
+    assert not report.problems
+    assert len([close for close in report.closes if close.symbol == BTC]) > 3 * names
+    assert report.steps[VERIFIED] - report.started_ms <= (seconds + 5) * SECOND_MS
 
 
 def test_a_closing_order_that_is_filling_is_waited_for(tmp_path: Path) -> None:
