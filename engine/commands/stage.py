@@ -58,7 +58,7 @@ def history(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> None:
     """
     from dataclasses import astuple
 
-    from engine.live.stage_desk import history_of
+    from engine.live.stage_history import history_of
     from engine.reports.terminal_stages import history_table
 
     found = history_of(ledger)
@@ -123,7 +123,7 @@ def evidence_write(
 
     Example: stagegate stage evidence write --paper-ledger reports/futures/paper/trading.db
     """
-    from engine.live.stage_desk import write_evidence
+    from engine.live.stage_evidence import write_evidence
     from engine.reports.terminal_stages import evidence_text
 
     written = write_evidence(ledger, file)
@@ -145,7 +145,7 @@ def evidence_verify(
 
     Example: stagegate stage evidence verify --ledger reports/futures/live/trading.db
     """
-    from engine.live.stage_desk import verify_file
+    from engine.live.stage_evidence import verify_file
     from engine.reports.terminal_stages import evidence_text
 
     found = verify_file(ledger, rules, file, paper)

@@ -15,7 +15,7 @@ from engine.errors import DataError, LedgerError, UsageError
 from engine.ledger import Event, Ledger, VerdictRecord
 from engine.ledger.rows import sha256_of
 from engine.live.paper import started_beside
-from engine.live.stage_desk import verify_file, write_evidence
+from engine.live.stage_evidence import verify_file, write_evidence
 from engine.operations.stages.evidence import _canonical
 from engine.verdict import canonical
 from tests.operations.stages.staging import RULES, bundle, launched, start_ms, traded

@@ -14,7 +14,7 @@ from engine.bounds import Change, Request, initial_posture
 from engine.clock import DAY_MS, HOUR_MS, parse_time
 from engine.facts import Assumptions, FactSource, GuardWord
 from engine.governor import Governor, Past
-from engine.live.stage_desk import InterpreterAlone
+from engine.live.stage_stand import InterpreterAlone
 from engine.operations.stages.facts import AssumedCosts, StageFacts
 from engine.operations.stages.papers import RehearsedPapers
 from engine.operations.stages.rollout import Before, Rollout

@@ -13,7 +13,8 @@ from engine.inquiry import posture_at, replay
 from engine.ledger import Event, Ledger
 from engine.live.lock import InstanceLock
 from engine.live.opening import FOR_EVER_MS, launched_ms
-from engine.live.stage_desk import ASKED, CARRIED_OUT, NOT_YET, WITH_RUNNER, StageDesk, history_of
+from engine.live.stage_desk import ASKED, CARRIED_OUT, NOT_YET, WITH_RUNNER, StageDesk
+from engine.live.stage_history import history_of
 from engine.operations.approvals import approve, find
 from engine.operations.signatures import SignatureError
 from engine.runner.launch import check_real
