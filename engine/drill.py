@@ -14,6 +14,9 @@ VARIABLE = "STAGEGATE_DRILL_VENUE"
 DRILL = "DRILL"
 """How whatever is shown or sent in a drill begins."""
 
+VENUE, OF_DRILL = "venue", "drill"
+"""The row of a ledger's meta that says it is a drill's."""
+
 ANNOUNCEMENT = ".exchange.json"
 """What a simulator's announcement is called after the name it was told."""
 

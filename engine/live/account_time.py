@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.clock import SimulatedClock, SystemClock
+from engine.drill import OF_DRILL, VENUE
 from engine.errors import UsageError
 from engine.inquiry import now_of
 from engine.ledger import Ledger
-from engine.live.drill import DRILL, VENUE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def clock_of(ledger: Ledger) -> Clock:
         LedgerError: the ledger cannot be read.
     """
     meta, real = ledger.meta(), SystemClock()
-    kind = meta.get("kind", _LIVE if meta.get(VENUE) == DRILL else "")
+    kind = meta.get("kind", _LIVE if meta.get(VENUE) == OF_DRILL else "")
     if kind == _REHEARSAL:
         return SimulatedClock(now_of(ledger, real))
     from engine.live.connection import MODES, connection  # noqa: PLC0415 - keeps `verdict` of a rehearsal fast

@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from engine.drill import VARIABLE
+from engine.drill import OF_DRILL, VARIABLE, VENUE
 from engine.errors import LedgerError, Problem, UsageError
 
 if TYPE_CHECKING:
@@ -18,16 +18,13 @@ if TYPE_CHECKING:
 
     from engine.ledger import Ledger
 
-VENUE, DRILL = "venue", "drill"
-"""The row of a ledger's meta."""
-
 _LIVE = "live"
 _PATIENCE_S = 1.0
 
 
 def mark_beside(ledger: Path) -> Path:
     """Return the file that says of a ledger that it is a drill's."""
-    return ledger.with_name(f"{ledger.name}.{DRILL}")
+    return ledger.with_name(f"{ledger.name}.{OF_DRILL}")
 
 
 def mark(ledger: Ledger) -> None:
@@ -36,7 +33,7 @@ def mark(ledger: Ledger) -> None:
     Raises:
         LedgerError: it cannot be written.
     """
-    if ledger.meta().get(VENUE) == DRILL:
+    if ledger.meta().get(VENUE) == OF_DRILL:
         return
     beside = mark_beside(ledger.path)
     try:
@@ -44,7 +41,7 @@ def mark(ledger: Ledger) -> None:
     except OSError as error:
         problem = f"a drill cannot be marked: {(error.strerror or str(error)).lower()}"
         raise LedgerError(Problem("cannot-open", str(beside), problem, "name a ledger where you may write")) from None
-    ledger.set_meta(**{VENUE: DRILL})
+    ledger.set_meta(**{VENUE: OF_DRILL})
 
 
 def check(ledger: Path, *, drill: bool) -> None:
@@ -77,6 +74,6 @@ def _is_of_drill(ledger: Path) -> bool | None:
             meta = dict(opened.execute("SELECT key, value FROM meta WHERE key IN (?, 'kind')", (VENUE,)))
     except sqlite3.Error:
         return mark_beside(ledger).exists()
-    if meta.get(VENUE) == DRILL:
+    if meta.get(VENUE) == OF_DRILL:
         return True
     return False if meta.get("kind") == _LIVE else None

@@ -69,7 +69,7 @@ def report_of(
     verdict = view.verdict
     around = last_standing(view)
     return Report(
-        title=" ".join(part for part in (view.release, kind, day_text(view.now_ms - 1)) if part),
+        title=" ".join(part for part in (view.marking, view.release, kind, day_text(view.now_ms - 1)) if part),
         kicker=_kicker(view, kind),
         outcome=verdict.outcome if verdict else "",
         sentence=_capital(sentence(verdict)) + "." if verdict else "No verdict has been recorded.",
@@ -95,6 +95,7 @@ def _kicker(view: LedgerView, kind: str) -> tuple[str, ...]:
     seed = view.meta.get("seed")
     recorded = view.meta.get("kind", "")
     parts = [
+        view.marking,
         view.release,
         kind,
         recorded if recorded != kind else "",

@@ -74,13 +74,11 @@ def review_content(found: ReviewView) -> Report:
     verdict = found.verdict
     around = last_standing(view)
     stretch = f"{day_text(period.from_ms)} to {period.name}"
+    recorded = view.meta.get("kind", "")
+    about = (view.marking, view.release, f"{period.kind} report", recorded, stretch, _days(found))
     return Report(
-        title=" ".join(part for part in (view.release, period.kind, "report", period.name) if part),
-        kicker=tuple(
-            part
-            for part in (view.release, f"{period.kind} report", view.meta.get("kind", ""), stretch, _days(found))
-            if part
-        ),
+        title=" ".join(part for part in (view.marking, view.release, period.kind, "report", period.name) if part),
+        kicker=tuple(part for part in about if part),
         outcome=verdict.outcome,
         sentence=f"{found.because[:1].upper()}{found.because[1:]}.",
         standing=f"review policy · {verdict.engines} · {verdict.verdict_id}",

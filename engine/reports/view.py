@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.clock import DAY_MS
+from engine.drill import DRILL, OF_DRILL, VENUE
 from engine.reports.days import DayVerdict, verdict_days
 from engine.reports.policy_view import (
     ConfigView,
@@ -92,6 +93,11 @@ class LedgerView:
     def complete_days(self) -> int:
         """How many UTC days lie whole between the first mark and now."""
         return max(0, self.now_ms // DAY_MS - -(-self.from_ms // DAY_MS))
+
+    @property
+    def marking(self) -> str:
+        """``DRILL`` where its money is a simulator's, else empty: the head of whatever is shown of it."""
+        return DRILL if self.meta.get(VENUE) == OF_DRILL else ""
 
     def of_kind(self, kind: str) -> tuple[Event, ...]:
         """Return the events of one kind, oldest first."""

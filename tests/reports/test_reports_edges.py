@@ -12,6 +12,7 @@ from engine.clock import DAY_MS
 from engine.errors import LedgerError
 from engine.ledger import CashFlow, Event, FactsSnapshot, Ledger, StoredDocument
 from engine.reports.conditions import sentence, streak_text
+from engine.reports.daily import daily_documents
 from engine.reports.events import timeline
 from engine.reports.figures import equity_figure, frame_of
 from engine.reports.policy_view import recorded_config, recorded_policy, recorded_release
@@ -110,6 +111,14 @@ def test_a_day_that_changes_everything_is_told(view: LedgerView) -> None:
     assert rows["current drawdown, known"] == ("known", "stale")
     assert rows["BTCUSDT position"][1] == "flat"
     assert before.number("drawdown") is not None
+
+
+def test_the_reports_of_a_drill_say_so_first(view: LedgerView) -> None:
+    drill = daily_documents(replace(view, meta={**view.meta, "venue": "drill"}))
+    assert drill[".md"].startswith("# DRILL ")
+    assert "<title>DRILL " in drill[".html"]
+    assert "<b>DRILL</b> · " in drill[".html"]
+    assert "DRILL" not in daily_documents(view)[".html"]
 
 
 def test_before_the_second_day_there_is_no_yesterday(view: LedgerView) -> None:
