@@ -57,6 +57,7 @@ class FillBook:
         self._clock = clock
         self._since_ms = since_ms
         self._names: dict[tuple[str, str], str] = {}
+        self._whole_at: dict[str, tuple[int, int]] = {}  # where the ledger ended when a symbol's books were whole
 
     def heard(self, symbol: str, venue_id: str, client_id: str) -> None:
         """Remember the name of an order that the history tells by number only; of very old ones the venue is asked."""
@@ -102,8 +103,14 @@ class FillBook:
         ledger, account = self._journal.ledger, self._journal.account
         last = ledger.last_fill_ms(account, symbol)
         start = self._since_ms if last is None else max(self._since_ms, last - OVERLAP_MS)
+        end = ledger.end_of_orders()
+        if self._whole_at.get(symbol) == end:
+            return start
         short = ledger.first_short_ms(account, symbol, self._clock.now_ms() - OPEN_BOOKS_MS)
-        return start if short is None else min(start, short)
+        if short is None:
+            self._whole_at[symbol] = end
+            return start
+        return min(start, short)
 
     def _parent(self, trade: Trade) -> Parent | None:
         ledger = self._journal.ledger

@@ -112,7 +112,7 @@ class Sender:
                 found = await self.venue.order(state.symbol, state.client_id)
             except VenueError:
                 continue  # not told this time; what matters is asked again, with patience, when it is cancelled
-            if found is not None:
+            if found is not None and found != state:
                 self.journal.note(state.client_id, found, self.clock.now_ms())
                 if found.filled_qty > state.filled_qty:
                     return found

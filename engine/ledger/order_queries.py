@@ -82,6 +82,12 @@ class OrderQueries(Reading):
         found = self._rows(sql, (account, symbol, from_ms))[0][0]
         return None if found is None else int(found)
 
+    def end_of_orders(self) -> tuple[int, int]:
+        """Return how far updates and fills reach: while it stays, so does whatever they say together."""
+        sql = "SELECT coalesce((SELECT max(rowid) FROM order_updates), 0), coalesce((SELECT max(rowid) FROM fills), 0)"
+        updates, fills = self._rows(sql)[0]
+        return int(updates), int(fills)
+
     def unnumbered_intents(self, account: str, symbol: str) -> tuple[Intent, ...]:
         """Return the intents whose order at the venue is not known by number and that may have one."""
         numbered = "SELECT 1 FROM order_updates WHERE order_updates.client_id = intents.client_id AND venue_id <> ''"

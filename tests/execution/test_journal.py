@@ -227,6 +227,7 @@ def test_A39_a_fee_in_another_asset_is_booked_at_what_it_was_worth(tmp_path: Pat
 def test_a_history_that_comes_late_is_read_until_every_order_is_booked(tmp_path: Path) -> None:
     async def act(deal: Dealing) -> None:
         honest = deal.fills
+        assert await honest.take([BTC]) == ()  # the books are whole, so far
         retold(deal, lambda _trades: ())
         deal.executor = Executor(deal.sender, deal.fills, limit_timeout_ms=10_000)
         (result,) = await deal.execute(parent(qty="0.1"))
