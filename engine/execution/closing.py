@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 STALE_READING_MS = SECOND_MS
 """A position may be told as it was just before a fill that is known already."""
 
+QUICK_TRIES = 60
+"""Closing orders of one position that nothing was filled of, before the next ones come more slowly."""
+
+SLOW_MS = 10 * SECOND_MS
+"""From then on between two of them: a symbol that is not traded for a weekend must not fill the ledger."""
+
 MOST_PARTS = 20  # of one position at a time; the rest follows with the next reading
 
 _ZERO = Decimal(0)
@@ -45,6 +51,9 @@ class _Stand:
         told: the quantity before the last fill we know of: a reading of it soon after is an old one.
         filled_ms: when that fill was heard of.
         filters: the limits, once they mattered.
+        tried: the quantity that the last closing orders were for.
+        tries: how many of them there were in a row.
+        tried_ms: when the last one was sent.
         divisor: into how many parts a close is cut because it was refused as too large, while the limits are unknown.
     """
 
@@ -53,7 +62,19 @@ class _Stand:
     told: Decimal = _ZERO
     filled_ms: int = 0
     filters: VenueFilters | None = None
+    tried: Decimal = _ZERO
+    tries: int = 0
+    tried_ms: int = 0
     divisor: int = 1
+
+    def rests(self, qty: Decimal, now_ms: int) -> bool:
+        """Return whether a position of which nothing was filled so often may wait a little; else count one more try."""
+        if qty != self.tried:
+            self.tried, self.tries = qty, 0
+        if self.tries >= QUICK_TRIES and 0 <= now_ms - self.tried_ms < SLOW_MS:
+            return True
+        self.tries, self.tried_ms = self.tries + 1, now_ms
+        return False
 
 
 class Closer:
@@ -81,7 +102,7 @@ class Closer:
         stand = self._stands.setdefault(position.symbol, _Stand())
         await self._ask_after(position.symbol, stand)
         told_of_old = position.qty == stand.told and self._clock.now_ms() - stand.filled_ms < STALE_READING_MS
-        if stand.sent or told_of_old:
+        if stand.sent or told_of_old or stand.rests(position.qty, self._clock.now_ms()):
             return True
         parent = self._parent(position, stand)
         for attempt, qty in enumerate(islice(_parts(position.qty, stand), MOST_PARTS)):

@@ -216,6 +216,7 @@ class Course:
                 kind=kind,
                 price=price,
                 reduce_only=reduce_only,
+                add_until_ms=self._order.add_until_ms,
             )
             journal.intend(self.parent, request, now_ms)
         return request

@@ -32,6 +32,9 @@ VISIBLE_BY_MS = MINUTE_MS
 NAMES_KEPT = 1_000
 """Of orders lately heard of: weeks of them."""
 
+READ_AGAIN_MS = DAY_MS
+"""How far before the last reading history is read again: a flat desk must not read its whole idle time each hour."""
+
 OPEN_BOOKS_MS = 30 * DAY_MS
 """How long an order whose fills are not all booked keeps its history being read again."""
 
@@ -57,6 +60,7 @@ class FillBook:
         self._clock = clock
         self._since_ms = since_ms
         self._names: dict[tuple[str, str], str] = {}
+        self._read_ms: dict[str, int] = {}
         self._whole_at: dict[str, tuple[int, int]] = {}  # where the ledger ended when a symbol's books were whole
 
     def heard(self, symbol: str, venue_id: str, client_id: str) -> None:
@@ -76,10 +80,12 @@ class FillBook:
         return tuple(sorted(booked, key=lambda fill: fill.at_ms))
 
     async def _take(self, symbol: str) -> list[Fill]:
+        began_ms = self._clock.now_ms()
         trades = await self._venue.trades(symbol, from_ms=self._from_ms(symbol))
         unknown = self._journal.ledger.unknown_fills(_fill_id(trade) for trade in trades)
         new = [trade for trade in trades if _fill_id(trade) in unknown]
         if not new:
+            self._read_ms[symbol] = began_ms
             return []
         if any(self._parent(trade) is None for trade in new):
             await self._ask_for_numbers(symbol)
@@ -97,12 +103,14 @@ class FillBook:
                     what = "the venue closed by force" if fill.reason == FORCED else "an order of no ledger"
                     document = {"what": what, "side": fill.side, "qty": fill.qty, "price": fill.price}
                     self._tell("difference", fill, document)
+        self._read_ms[symbol] = began_ms
         return fills
 
     def _from_ms(self, symbol: str) -> int:
         ledger, account = self._journal.ledger, self._journal.account
         last = ledger.last_fill_ms(account, symbol)
         start = self._since_ms if last is None else max(self._since_ms, last - OVERLAP_MS)
+        start = max(start, self._read_ms.get(symbol, 0) - READ_AGAIN_MS)
         end = ledger.end_of_orders()
         if self._whole_at.get(symbol) == end:
             return start

@@ -155,7 +155,8 @@ class _Flatten:
         if swept:
             self._progress.reach(SEALED)
             return True
-        await asyncio.sleep(max(due_ms - self._clock.now_ms(), 0) / SECOND_MS)
+        left_ms = max(due_ms - self._clock.now_ms(), 0)
+        await asyncio.sleep(min(left_ms, self._terms.arrival_ms) / SECOND_MS)  # more only where a clock went back
         await self._cancel((), since_ms=due_ms)
         return False  # look once more, from the beginning
 

@@ -60,7 +60,10 @@ class StopStatus(StrEnum):
 
 @dataclass(frozen=True)
 class OrderRequest:
-    """One order to send; `side` +1 buys, −1 sells; `qty` > 0 in base asset; `price` in USDT for limit orders only."""
+    """One order to send; `side` +1 buys, −1 sells; `qty` > 0 in base asset; `price` in USDT for limit orders only.
+
+    After `add_until_ms` it is not sent where it adds risk (A74); None: no such limit.
+    """
 
     client_id: str
     symbol: str
@@ -69,6 +72,7 @@ class OrderRequest:
     kind: OrderKind
     price: Decimal | None = None
     reduce_only: bool = False
+    add_until_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from engine.ledger.rows import Fill, Intent, OrderUpdate, Parent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+UNITS = 10**8
+"""Of one base asset: the venue's finest step of a quantity."""
+
 _NOT_ENDED = "NOT EXISTS (SELECT 1 FROM order_updates WHERE order_updates.client_id = intents.client_id AND ended = 1)"
 _MINE = "parent_id IN (SELECT parent_id FROM parents WHERE account = ?)"
 
@@ -91,7 +94,7 @@ class OrderQueries(Reading):
     def unnumbered_intents(self, account: str, symbol: str) -> tuple[Intent, ...]:
         """Return the intents whose order at the venue is not known by number and that may have one."""
         numbered = "SELECT 1 FROM order_updates WHERE order_updates.client_id = intents.client_id AND venue_id <> ''"
-        refused = "status IN ('REJECTED', 'NOT_SENT', 'ABSENT', 'CANCELED')"
+        refused = "status IN ('REJECTED', 'NOT_SENT', 'ABSENT', 'CANCELED', 'EXPIRED')"
         never = f"SELECT 1 FROM order_updates WHERE order_updates.client_id = intents.client_id AND {refused}"  # noqa: S608 - own names only
         where = f"NOT EXISTS ({numbered}) AND NOT EXISTS ({never}) AND {_MINE} AND symbol = ?2 ORDER BY at_ms, rowid"
         return self._read(Intent, where, (account, symbol))
@@ -101,9 +104,13 @@ class OrderQueries(Reading):
         return frozenset(each for each in fill_ids if not self._rows("SELECT 1 FROM fills WHERE fill_id = ?", (each,)))
 
     def held(self, account: str) -> dict[str, float]:
-        """Return what the account's fills sum up to, signed base asset, every symbol ever filled."""
-        sql = "SELECT symbol, sum(side * qty) FROM fills WHERE account = ? GROUP BY symbol ORDER BY symbol"
-        return {symbol: float(qty) for symbol, qty in self._rows(sql, (account,))}
+        """Return what the account's fills sum up to, signed base asset, every symbol ever filled.
+
+        They are summed in whole units: a sum of floats is off by more than a rounding after some hundred fills.
+        """
+        units = f"CAST(round(qty * {UNITS}) AS INTEGER)"
+        sql = f"SELECT symbol, sum(side * {units}) FROM fills WHERE account = ? GROUP BY symbol ORDER BY symbol"  # noqa: S608 - own names only
+        return {symbol: found / UNITS for symbol, found in self._rows(sql, (account,))}
 
     def last_targets(self, account: str) -> dict[str, float]:
         """Return the target in USDT of each symbol's last parent that was filled at all (the dead-band's reference)."""

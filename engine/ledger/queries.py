@@ -40,10 +40,10 @@ class LedgerReader(OrderQueries):
         return dict(self._rows("SELECT key, value FROM meta"))
 
     def newest_ms(self) -> int | None:
-        """Return the time of the latest mark or verdict; None: there is neither."""
+        """Return the time of the desk's latest mark or verdict; None: there is neither."""
         rows = self._rows(
             "SELECT max(at_ms) FROM (SELECT max(at_ms) AS at_ms FROM marks WHERE account = 'risk' "
-            "UNION ALL SELECT max(at_ms) FROM verdicts)"
+            "UNION ALL SELECT max(at_ms) FROM verdicts WHERE policy <> 'risk_guard')"
         )
         newest: int | None = rows[0][0]
         return newest
@@ -151,8 +151,10 @@ class LedgerReader(OrderQueries):
         self, kind: str | None = None, from_ms: int | None = None, to_ms: int | None = None
     ) -> tuple[Event, ...]:
         """Return events of this kind (None: of any) in ``[from_ms, to_ms]``, oldest first, then as appended."""
-        where = "at_ms BETWEEN ?1 AND ?2 AND (?3 IS NULL OR kind = ?3) ORDER BY at_ms, rowid"
-        return self._read(Event, where, (*bounds(from_ms, to_ms), kind))
+        between, order = "at_ms BETWEEN ? AND ?", "ORDER BY at_ms, rowid"
+        if kind is None:
+            return self._read(Event, f"{between} {order}", bounds(from_ms, to_ms))
+        return self._read(Event, f"kind = ? AND {between} {order}", (kind, *bounds(from_ms, to_ms)))
 
     def last_event(self) -> Event | None:
         """Return the latest event of any kind; None where there is none."""

@@ -167,7 +167,7 @@ def open_desk(
         tape=tape,
         signals=Signals(config, restarts),
         fills=hands.fills,
-        settlements=SettlementBook(hands.venue, ledger, account, tape, since_ms=start_ms),
+        settlements=SettlementBook(hands.venue, ledger, account, tape, clock, since_ms=start_ms),
         executor=hands.executor,
         stops=hands.stops,
         events=events,

@@ -13,6 +13,7 @@ from engine.ledger.rows import FundingPayment
 from engine.live.account import RISK
 
 if TYPE_CHECKING:
+    from engine.clock import Clock
     from engine.execution.venue import Income, Venue
     from engine.ledger import Ledger
     from engine.live.account import RiskAccount
@@ -32,14 +33,19 @@ class SettlementBook:
         ledger: where they are booked.
         account: which position was held.
         tape: what it was worth.
+        clock: the time.
         since_ms: when the account began to trade.
     """
 
-    def __init__(self, venue: Venue, ledger: Ledger, account: RiskAccount, tape: Tape, *, since_ms: int) -> None:
+    def __init__(
+        self, venue: Venue, ledger: Ledger, account: RiskAccount, tape: Tape, clock: Clock, *, since_ms: int
+    ) -> None:
         self._venue = venue
         self._ledger = ledger
         self._account = account
         self._tape = tape
+        self._clock = clock
+        self._read_ms = 0
         self._since_ms = since_ms
         booked = ledger.funding(RISK)
         self._known = {payment.payment_id for payment in booked}
@@ -52,21 +58,22 @@ class SettlementBook:
             VenueError: the history cannot be read; the next call reads it again.
             LedgerError: it cannot be written.
         """
-        latest_ms = max(self._last_ms.values(), default=self._since_ms)
+        latest_ms = max(self._since_ms, self._read_ms, *self._last_ms.values())
+        began_ms = self._clock.now_ms()
         movements = await self._venue.income(max(self._since_ms, latest_ms - OVERLAP_MS))
-        fresh = (each for each in movements if each.kind == FUNDING and _id(each) not in self._known)
-        new = [payment for each in fresh if (payment := self._payment(each)) is not None]
+        ours = (each for each in movements if each.kind == FUNDING and each.symbol in self._account.symbols)
+        fresh = [each for each in ours if _id(each) not in self._known]
+        new = [payment for each in fresh if (payment := self._payment(each, each.symbol or "")) is not None]
         self._ledger.append(new)
+        if len(new) == len(fresh):  # else one waits for its price
+            self._read_ms = began_ms
         for payment in new:
             self._known.add(payment.payment_id)
-            self._last_ms[payment.symbol] = payment.at_ms
+            self._last_ms[payment.symbol] = max(payment.at_ms, self._last_ms.get(payment.symbol, 0))
         return tuple(new)
 
-    def _payment(self, movement: Income) -> FundingPayment | None:
-        """Return a settlement; None where it is not of ours, or of a symbol without any price yet."""
-        symbol = movement.symbol or ""
-        if symbol not in self._account.symbols:
-            return None
+    def _payment(self, movement: Income, symbol: str) -> FundingPayment | None:
+        """Return a settlement; None where its symbol has no price yet."""
         at_ms = movement.at_ms - movement.at_ms % HOUR_MS
         amount_usd = float(movement.amount)
         qty = self._account.qty_before(symbol, at_ms)
@@ -75,7 +82,8 @@ class SettlementBook:
             return None
         price = found[0]
         paid_on = qty * price
-        hours = (at_ms - self._last_ms.get(symbol, 0)) / HOUR_MS
+        since_last = (at_ms - self._last_ms.get(symbol, 0)) / HOUR_MS
+        hours = since_last if since_last > 0 else USUAL_HOURS  # a row that became visible after a later one
         return FundingPayment(
             payment_id=_id(movement),
             account=RISK,

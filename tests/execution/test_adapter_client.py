@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import logging
 import traceback
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -348,6 +349,19 @@ def test_the_reserve_is_left_to_reducing() -> None:
             ORDER: [Says(ORDER_ROW, headers=heavy)],
         },
     )
+
+
+def test_A74_an_order_that_adds_is_too_old_at_the_socket_too() -> None:
+    async def act(venue: BinanceVenue, there: ScriptedVenue, clock: Clock) -> None:
+        now_ms = clock.now_ms()
+        late = await venue.place(replace(MARKET, add_until_ms=now_ms - 1))
+        assert isinstance(late, Rejected)
+        assert late.code == NOT_SENT
+        assert isinstance(await venue.place(replace(CLOSING, add_until_ms=now_ms - 1)), Accepted)
+        assert isinstance(await venue.place(replace(MARKET, add_until_ms=now_ms + 60_000)), Accepted)
+        assert len(there.told(ORDER)) == 2
+
+    play(act, {ORDER: [Says(ORDER_ROW)]})
 
 
 def test_without_a_permit_only_reducing_orders_leave() -> None:

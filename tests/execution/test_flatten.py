@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.clock import MINUTE_MS, SECOND_MS
+from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.errors import LedgerError, Problem
 from engine.execution import closing as closing_orders
 from engine.execution import siderecord
+from engine.execution.closing import QUICK_TRIES, SLOW_MS
 from engine.execution.course import ParentStatus
 from engine.execution.flatten import flatten
 from engine.execution.flattened import ARRIVAL_MS, CANCELLED, FLAT, LATCHED, SEALED, STEPS, VERIFIED, Terms
 from engine.execution.ids import Purpose, purpose_of
 from engine.execution.permit import Permit
-from engine.execution.siderecord import NoRecord
+from engine.execution.siderecord import NoRecord, SideRecord
 from engine.execution.venue import VenueUnavailable
 from engine.ledger import Ledger
 from engine.simulator.faults import FaultPlan, Match
@@ -55,6 +56,7 @@ from tests.simulator.serving import START_MS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from engine.clock import Clock
     from engine.execution.flattened import FlattenReport
     from engine.simulator.exchange import Exchange
 
@@ -160,6 +162,41 @@ def test_a_book_that_fills_nothing_is_asked_as_long_as_it_takes(
     assert not report.problems
     assert len([close for close in report.closes if close.symbol == BTC]) > 3 * names
     assert report.steps[VERIFIED] - report.started_ms <= (seconds + 5) * SECOND_MS
+
+
+def test_a_book_that_fills_nothing_for_long_is_asked_more_slowly(tmp_path: Path) -> None:
+    seconds = 600
+    report = flattened(tmp_path, lasting(PartialFills(market_ratio=0.0), seconds))
+    assert report.flat
+    tries = [close.at_ms for close in report.closes if close.symbol == BTC]
+    assert QUICK_TRIES + seconds // 15 < len(tries) < QUICK_TRIES + seconds // 9
+    assert report.steps[VERIFIED] - report.started_ms <= seconds * SECOND_MS + 2 * SLOW_MS
+
+
+def test_a_clock_that_goes_back_by_hours_does_not_keep_it_from_its_end(tmp_path: Path) -> None:
+    class SetBack:
+        """A machine's clock that somebody sets back by two hours."""
+
+        def __init__(self, clock: Clock) -> None:
+            self.clock, self.began_ms = clock, clock.now_ms()
+
+        def now_ms(self) -> int:
+            now_ms = self.clock.now_ms()
+            return now_ms if now_ms < self.began_ms + SECOND_MS else now_ms - 2 * HOUR_MS
+
+    async def act(deal: Dealing) -> None:
+        began_ms = deal.scene.clock.now_ms()
+        terms = Terms(symbols=SYMBOLS, reason="test")
+        record = SideRecord(deal.ledger.path)
+        flattening = flatten(deal.scene.venue, deal.permit, SetBack(deal.scene.clock), record, terms)
+        stopping = asyncio.ensure_future(flattening)
+        await asyncio.sleep(60)
+        assert nothing_stands(deal)
+        report = await asyncio.wait_for(stopping, 3 * HOUR_MS / SECOND_MS)
+        assert report.flat
+        assert deal.scene.clock.now_ms() - began_ms < 3 * HOUR_MS
+
+    dealing(tmp_path, act, prepare=everything_stands)
 
 
 def test_a_closing_order_that_is_filling_is_waited_for(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.clock import HOUR_MS
+from engine.clock import DAY_MS, HOUR_MS
 from engine.execution.executor import Executor
 from engine.execution.fills import FillBook
 from engine.execution.ids import Purpose
@@ -156,6 +157,13 @@ def test_an_absent_order_is_closed_and_a_triggered_stop_is_found_by_the_order_it
     assert [each.client_id for each in journal.ledger.unnumbered_intents("risk", BTC)] == []
 
 
+def test_a_stop_that_expired_is_not_asked_for_its_number(journal: Journal) -> None:
+    name = sent(journal, algo=True)
+    assert [each.client_id for each in journal.ledger.unnumbered_intents("risk", BTC)] == [name]
+    journal.note(name, replace(stop(StopStatus.EXPIRED), venue_id=""), START_MS)
+    assert journal.ledger.unnumbered_intents("risk", BTC) == ()
+
+
 def test_one_accounts_orders_are_not_anothers(journal: Journal) -> None:
     sent(journal)
     assert Journal(journal.ledger, "shadow").ledger.open_intents("shadow") == ()
@@ -173,6 +181,20 @@ def test_the_last_target_is_that_of_the_last_parent_that_was_filled_at_all(journ
     assert journal.ledger.last_targets("risk") == {}
     journal.ledger.append([fill(1, BTC, 1, "0.01", first.parent_id), fill(2, ETH, -1, "0.3", other.parent_id)])
     assert journal.ledger.last_targets("risk") == {BTC: 2000.0, ETH: -500.0}
+
+
+@pytest.mark.parametrize(("places", "most"), [(2, 3_000), (3, 60), (8, 2), (0, 10_000_000)])
+def test_what_was_closed_whole_is_no_position_however_many_fills_there_were(
+    journal: Journal, places: int, most: int
+) -> None:
+    rng = np.random.default_rng(5)
+    for turn in range(300):  # a sum of floats is off after 38 of the first kind
+        parts = [Decimal(str(round(float(rng.uniform(most / 50, most)), places))) for _ in range(3)]
+        opened = [fill(10 * turn + number, BTC, 1, str(qty), "p") for number, qty in enumerate(parts)]
+        journal.ledger.append([*opened, fill(10 * turn + 9, BTC, -1, str(sum(parts)), "p")])
+        assert journal.held() == {}
+    journal.ledger.append(fill(5_000, BTC, -1, str(parts[0]), "p"))
+    assert journal.held() == {BTC: -parts[0].normalize()}
 
 
 def test_strangers_are_remembered_until_the_symbol_is_flat(journal: Journal) -> None:
@@ -239,6 +261,26 @@ def test_a_history_that_comes_late_is_read_until_every_order_is_booked(tmp_path:
         assert [one.reason for one in await deal.fills.take([BTC])] == ["foreign"]  # ten minutes after the missing one
         assert [one.parent_id for one in await honest.take([BTC])] == [result.parent_id]
         check_books(deal)
+
+    dealing(tmp_path, act)
+
+
+def test_a_flat_desk_reads_a_day_of_its_idle_time_again_and_not_all_of_it(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    class Noted(Retold):
+        async def trades(self, symbol: str, **span: int) -> tuple[Trade, ...]:
+            asked.append(span["from_ms"])
+            return await super().trades(symbol, **span)
+
+    async def act(deal: Dealing) -> None:
+        venue: Any = Noted(deal.scene.venue, lambda trades: trades)
+        launched_ms = START_MS - 60 * DAY_MS
+        book = FillBook(venue, deal.journal, deal.scene.clock, since_ms=launched_ms)
+        for _ in range(2):
+            assert await book.take([BTC]) == ()
+        assert asked[0] == launched_ms
+        assert asked[1] >= START_MS - DAY_MS
 
     dealing(tmp_path, act)
 

@@ -463,3 +463,10 @@ print(sorted({{"pandas", "sqlite_utils", "matplotlib"}} & set(sys.modules)))
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
     assert len(ledger.events()) == 2
+
+
+def test_the_newest_entry_of_a_desk_is_not_what_a_risk_guard_decided(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
+        ledger.append(VERDICT)
+        ledger.append(replace(VERDICT, verdict_id="v2", at_ms=9 * HOUR, policy="risk_guard"))
+        assert ledger.newest_ms() == HOUR

@@ -67,7 +67,12 @@ class BinanceVenue(Questions):
             params["reduceOnly"] = "true"
             call = _urgently()
         else:
-            call = replace(present_call(), permitted=self.may_add_risk, patience_s=RISING_PATIENCE_S)
+
+            def permitted() -> bool:
+                until_ms = request.add_until_ms  # asked again at the socket: a machine may have slept before it
+                return self.may_add_risk() and (until_ms is None or self.asker.clock.now_ms() <= until_ms)
+
+            call = replace(present_call(), permitted=permitted, patience_s=RISING_PATIENCE_S)
         return await self._send(
             request.client_id,
             self.asker.client.futures_create_order,

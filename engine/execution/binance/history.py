@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 PAGE = 1_000
 WINDOW_MS = 7 * DAY_MS  # the widest span of one question to userTrades
 
+TRADES_KEPT_MS, INCOME_KEPT_MS = 180 * DAY_MS, 89 * DAY_MS
+"""How far back the venue tells: userTrades six months, income three (its reference of both endpoints)."""
+
 Row = TypeVar("Row")
 
 

@@ -177,7 +177,7 @@ class Questions:
                 lambda start_ms, end_ms: page(startTime=start_ms, endTime=end_ms),
                 lambda row: row.trade_id,
                 lambda row: row.at_ms,
-                from_ms or 0,
+                max(from_ms or 0, self.asker.clock.now_ms() - history.TRADES_KEPT_MS),
                 self.asker.clock.now_ms() + AHEAD_MS,
             )
         return await _readable(what, walk)
@@ -200,7 +200,7 @@ class Questions:
             page,
             lambda row: (row.kind, row.income_id),
             lambda row: row.at_ms,
-            from_ms,
+            max(from_ms, self.asker.clock.now_ms() - history.INCOME_KEPT_MS),
             self.asker.clock.now_ms() + AHEAD_MS,
         )
         return await _readable(what, walk)
