@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
-from engine.errors import LedgerError, Problem
+from engine.errors import LedgerError, Problem, UsageError
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.policy.bundle import load_bundle
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 RISK, SHADOW = "risk", "shadow"
 ACTION, GUARD = "action", "risk_guard"
+LIVE, LAUNCH, ALLOW = "live", "launch", "ALLOW_LAUNCH"
 
 _OF_THE_QUESTION = ("policy", "vocabulary", "facts")  # worked out anew; the others are of the release it stood in
 
@@ -101,6 +102,7 @@ def verdict_at(path: Path, rules: Path, clock: Clock, at_ms: int | None = None) 
     Raises:
         LedgerError: the ledger cannot be read or written, or holds nothing at that time.
         PolicyError: the bundle is wrong.
+        UsageError: nothing is recorded of that time, and the bundle is not in force on this ledger.
     """
     bundle = load_bundle(rules, only=(ACTION,))
     policy = bundle.policies[ACTION]
@@ -108,8 +110,38 @@ def verdict_at(path: Path, rules: Path, clock: Clock, at_ms: int | None = None) 
         at_ms = now_of(ledger, clock) if at_ms is None else at_ms
         record = _recorded(ledger, bundle, at_ms)
         if record is None:
+            require_in_force(ledger, bundle)
             record = _decided(ledger, bundle, at_ms)
     return Answer(record, policy.exit_codes[record.outcome])
+
+
+def is_in_force(ledger: Ledger, bundle: Bundle) -> bool:
+    """Return whether a bundle may decide on a ledger: where its money is real, only one that was let into force (A90).
+
+    That is what the launch guard allowed last, or what the desk itself decided by last; before both any may.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    if ledger.meta().get("kind") != LIVE:
+        return True
+    last = ledger.latest_verdict(policy=ACTION)
+    allowed = [record for record in ledger.verdicts(policy=LAUNCH) if record.outcome == ALLOW]
+    known = [record for record in (last, *allowed[-1:]) if record is not None]
+    return not known or any(json.loads(one.document)["hashes"].get("digest") == bundle.digest for one in known)
+
+
+def require_in_force(ledger: Ledger, bundle: Bundle) -> None:
+    """Refuse to decide anew by a bundle that is not in force: the desk reads what is recorded.
+
+    Raises:
+        UsageError: not-in-force.
+        LedgerError: the ledger cannot be read.
+    """
+    if not is_in_force(ledger, bundle):
+        problem = f"bundle {bundle.digest[:12]}… is not in force on this ledger of real money: nothing was recorded"
+        help_ = "`stagegate policy replay` or `policy explain` show what it would say; `approvals` show what it lacks"
+        raise UsageError(Problem("not-in-force", str(bundle.path), problem, help_))
 
 
 def _recorded(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord | None:

@@ -46,15 +46,12 @@ def approve(
     The only one of its kind that waits: stagegate approve bundle --key ~/.ssh/id_ed25519
     """
     from engine.ledger import Ledger
-    from engine.live.account_time import clock_of
-    from engine.live.time_check import check_time
+    from engine.live.time_check import present_of
     from engine.operations.approvals import approve as sign_request
     from engine.reports.terminal_approvals import approval_text
 
     with Ledger.open(ledger) as opened:
-        now_ms = clock_of(opened).now_ms()
-        check_time(opened, now_ms, ledger)
-        tally = sign_request(opened, request, key.expanduser(), signers, now_ms)
+        tally = sign_request(opened, request, key.expanduser(), signers, present_of(opened))
     output(tally.to_json() if as_json else tally, approval_text, as_json)
 
 

@@ -233,9 +233,8 @@ def report_text(report: FlattenReport, by_hand: tuple[str, ...]) -> str:
     lines += [f"  not recorded: {report.unrecorded}"] if report.unrecorded else []
     took_ms = report.took_ms("verified")
     if report.flat and took_ms is not None:
-        return "\n".join(
-            [*lines, f"FLAT, verified after {took_ms / 1000:.2f} s; the halt stays until `stagegate resume`"]
-        )
+        stays = "the halt stays, `stagegate status` says what lifts it"
+        return "\n".join([*lines, f"FLAT, verified after {took_ms / 1000:.2f} s; {stays}"])
     left = ", ".join(f"{qty:f} {symbol}" for symbol, qty in report.left.items()) or "unknown"
     steps = [f"  {number} {step}" for number, step in enumerate(by_hand, 1)]
     return "\n".join([*lines, f"NOT FLAT: last seen {left}", "close it by hand, now:", *steps])

@@ -76,10 +76,10 @@ def ack(
     from getpass import getuser
 
     from engine.ledger import Ledger
-    from engine.live.account_time import clock_of
     from engine.live.launch_word import acknowledge
+    from engine.live.time_check import present_of
     from engine.reports.terminal_launch import ack_text
 
     with Ledger.open(ledger) as opened:
-        done = acknowledge(opened, name, by or getuser(), reason, clock_of(opened).now_ms())
+        done = acknowledge(opened, name, by or getuser(), reason, present_of(opened))
     output(asdict(done), ack_text, as_json)

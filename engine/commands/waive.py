@@ -28,11 +28,11 @@ def waive(
     from engine.launch.release import read_rules
     from engine.launch.waiving import Wish, ask_waiver, waiver_text
     from engine.ledger import Ledger
-    from engine.live.account_time import clock_of
+    from engine.live.time_check import present_of
 
     until_ms = moment(until, "--until")
     assert until_ms is not None, "a text was given"
     wish = Wish(check, until_ms, because)
     with Ledger.open(ledger) as opened:
-        asked = ask_waiver(opened, wish, read_rules(rules), key.expanduser(), signers, clock_of(opened).now_ms())
+        asked = ask_waiver(opened, wish, read_rules(rules), key.expanduser(), signers, present_of(opened))
     output(asked, waiver_text, as_json)

@@ -26,6 +26,10 @@ _COLUMNS = {table.name: table.columns for table in TABLES.values() if table.name
 _KEYS = {table.name: table.key[0] for table in TABLES.values() if table.name in CHAINED}
 
 
+SINCE = 3
+"""The schema that brought the trail."""
+
+
 @dataclass(frozen=True)
 class Head:
     """The last link: how many there are, and its hash."""

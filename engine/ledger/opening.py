@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from engine.errors import LedgerError, Problem
-from engine.ledger import schema
+from engine.ledger import chain, schema
 from engine.ledger.faults import in_words
 
 if TYPE_CHECKING:
@@ -107,6 +107,20 @@ def bring_up_to_date(
         copy(connection, path, path.with_name(f"{path.name}.schema-{number}.backup"))
     if number < newest:
         schema.migrate(connection, steps)
+        if newest >= chain.SINCE:
+            _link(connection)
+
+
+def _link(connection: sqlite3.Connection) -> None:
+    """Give what an older version wrote its place in the audit trail: it would be taken for what somebody slipped in."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        chain.extend(connection)
+        connection.execute("COMMIT")
+    except BaseException:  # also Ctrl-C, and raised again
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def use_wal(connection: sqlite3.Connection, path: Path) -> None:

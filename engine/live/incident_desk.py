@@ -12,6 +12,7 @@ from engine.errors import UsageError
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.live.connection import MODES, connection
+from engine.live.time_check import present_of
 from engine.operations.incidents.book import Incident, StepRecord, find, incidents
 from engine.operations.incidents.caretaker import Caretaker, tick
 from engine.operations.incidents.closing import close
@@ -122,7 +123,7 @@ class IncidentDesk:
             LedgerError: the ledger cannot be written.
         """
         with Ledger.open(self.ledger) as ledger:
-            now_ms = clock_of(ledger).now_ms()
+            now_ms = present_of(ledger)
             incident = open_by_hand(ledger, severity=severity, because=because, by=by, now_ms=now_ms)
             papers_of(self.rules).log(ledger)
         return self.show(incident.incident_id)
@@ -163,7 +164,7 @@ class IncidentDesk:
             LedgerError: the ledger cannot be written.
         """
         with Ledger.open(self.ledger) as ledger:
-            incident = tick(ledger, incident_id, what, by, clock_of(ledger).now_ms(), file)
+            incident = tick(ledger, incident_id, what, by, present_of(ledger), file)
         return self.show(incident.incident_id)
 
     def close(self, incident_id: str, by: str) -> Shown:
@@ -174,7 +175,7 @@ class IncidentDesk:
             LedgerError: the ledger cannot be written.
         """
         with Ledger.open(self.ledger) as ledger:
-            incident, _ = close(ledger, incident_id, papers_of(self.rules), by, clock_of(ledger).now_ms())
+            incident, _ = close(ledger, incident_id, papers_of(self.rules), by, present_of(ledger))
         return self.show(incident.incident_id)
 
     def restart(self, request: RestartRequest, confirmed: Callable[[Restart], bool]) -> Restart:
@@ -191,7 +192,7 @@ class IncidentDesk:
         bundle = load_bundle(self.rules)
         papers = papers_of(self.rules)
         with Ledger.open(self.ledger) as ledger, Worker(bundle.policies[POLICY]) as engine:
-            now_ms = clock_of(ledger).now_ms()
+            now_ms = present_of(ledger)
             incident = self._recorded(ledger, papers, request.incident, now_ms)
             if request.key is not None:
                 self._ask(ledger, bundle, incident, request.key, now_ms, committee=request.committee)

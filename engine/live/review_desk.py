@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.clock import day_start
 from engine.config import load_config
-from engine.inquiry import now_of, verdict_at
+from engine.inquiry import ACTION, is_in_force, now_of, verdict_at
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.live.account_time import clock_of
@@ -73,8 +73,10 @@ class ReviewDesk:
         report_dir = self.report_dir
         with Ledger.open(self.ledger, read_only=True) as ledger:
             clock = clock_of(ledger)
-        answer = verdict_at(self.ledger, self.rules, clock)
-        at_ms = answer.record.at_ms
+            decides = is_in_force(ledger, load_bundle(self.rules, only=(ACTION,)))
+            at_ms = now_of(ledger, clock)
+        if decides:  # else the desk's own verdicts are what there is to tell
+            at_ms = verdict_at(self.ledger, self.rules, clock).record.at_ms
         archived = write_daily_report(self.ledger, report_dir, at_ms=at_ms, sign=self._sign())
         page = next(path for path in archived.paths if path.suffix == ".html")
         text = page.with_suffix(".json").read_text(encoding="utf-8")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from engine.bounds import PROMOTION, RESTART, subject_of
 from engine.clock import HOUR_MS
 from engine.errors import Problem, UsageError
+from engine.inquiry import LAUNCH, require_in_force
 from engine.ledger import Ledger
-from engine.live.account_time import clock_of
 from engine.live.lock import InstanceLock, holder
 from engine.live.promotion import carry_out
 from engine.live.stage_stand import InterpreterAlone, stand_of
 from engine.live.stages import Staging
+from engine.live.time_check import present_of
 from engine.operations.approvals import ApprovalRequest, ask, tallies
 from engine.operations.signatures import sign, verified
 from engine.operations.stages.papers import watch_document, watcher_event
@@ -99,8 +100,8 @@ class StageDesk:
             key: of the person who asks, and therefore does not sign.
 
         Raises:
-            UsageError: a paper ledger, which is not promoted; a paused desk; no stage above; or whose key it is cannot
-                be told.
+            UsageError: a bundle that is not in force; a paper ledger, which is not promoted; a paused desk; no stage
+                above; or whose key it is cannot be told.
             SignatureError: the key is not one of the allowed signers'.
             LedgerError: the ledger cannot be read or written.
         """
@@ -108,7 +109,7 @@ class StageDesk:
         policy = bundle.policies[STAGES]
         with ExitStack() as stack:
             ledger = stack.enter_context(Ledger.open(self.ledger))
-            now_ms = clock_of(ledger).now_ms()
+            now_ms = present_of(ledger)
             asker = self._signer(key, now_ms)
             runs = holder(self.ledger) is not None
             if not runs:
@@ -117,6 +118,8 @@ class StageDesk:
             stand = stand_of(ledger, bundle, Staging(engine, self.signers))
             _require_promotable(stand, policy)
             decided = stand.decide()
+            if decided.promotes or ledger.latest_verdict(policy=LAUNCH) is not None:
+                require_in_force(ledger, bundle)
             ledger.append([*bundle_documents(bundle), *decided.verdict.rows()])
             name = decided.verdict.verdict_id
             if not decided.promotes:
@@ -139,7 +142,7 @@ class StageDesk:
             LedgerError: there is no such ledger, or it cannot be written.
         """
         with Ledger.open(self.ledger) as ledger:
-            now_ms = clock_of(ledger).now_ms()
+            now_ms = present_of(ledger)
             until_ms = now_ms + hours * HOUR_MS
             document = watch_document(name, now_ms, until_ms)
             signature = sign(document.encode(), key)

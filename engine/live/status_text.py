@@ -32,7 +32,9 @@ def _head(found: Status) -> Iterable[str]:
         doubts = f"; but: {', '.join(beat.doubts)}" if beat is not None and beat.doubts and found.runner else ""
         yield f"halt     no: {permit.get('reason', '')}, by {permit.get('by', '')} {permit.get('at', '')}{doubts}"
     else:
-        yield "halt     HALTED: nothing adds risk; `stagegate resume` lifts it"
+        paused = found.books is not None and found.books.paused_since_ms is not None
+        lifts = "a signed restart lifts it, `stagegate incident list`" if paused else "`stagegate resume` lifts it"
+        yield f"halt     HALTED: nothing adds risk; {lifts}"
     guard = found.guard
     if guard is None:
         yield "guard    says nothing about this ledger: `stagegate risk-guard` watches it"

@@ -6,11 +6,25 @@ from typing import TYPE_CHECKING
 
 from engine.clock import MINUTE_MS, iso
 from engine.errors import Problem, UsageError
+from engine.live.account_time import clock_of
 
 if TYPE_CHECKING:
+    from engine.ledger import Ledger
     from engine.ledger.queries import LedgerReader
 
 _APART_MS = MINUTE_MS  # marks and verdicts carry the venue's time, which may differ from the machine's by less
+
+
+def present_of(ledger: Ledger) -> int:
+    """Return the present of a ledger's account, for whoever is about to write into it.
+
+    Raises:
+        UsageError: clock-back.
+        LedgerError: the ledger cannot be read.
+    """
+    now_ms = clock_of(ledger).now_ms()
+    check_time(ledger, now_ms, ledger.path)
+    return now_ms
 
 
 def check_time(ledger: LedgerReader, now_ms: int, where: object) -> None:

@@ -29,6 +29,8 @@ _TIMEOUT_S = 60  # a key on a hardware token waits for a touch
 class SignatureError(StagegateError):
     """A signature proves nothing: whose it is, or that it is of this document, cannot be shown."""
 
+    exit_code = 2
+
 
 @dataclass(frozen=True)
 class Signer:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from engine.execution.flattened import FlattenReport
     from engine.telegram.desk import ChatDesk
 
-HALTED = "HALTED: nothing that adds risk leaves any more; stops and positions stay. `stagegate resume` lifts it"
+HALTED = (
+    "HALTED: nothing that adds risk leaves any more; stops and positions stay. `stagegate status` says what lifts it"
+)
 
 
 def halt(desk: ChatDesk) -> str:
@@ -44,7 +46,7 @@ def flattened_text(report: FlattenReport) -> str:
     """Return what a flatten came to; where it is not flat, what a person must do."""
     took_ms = report.took_ms("verified")
     if report.flat and took_ms is not None:
-        return f"FLAT, verified after {took_ms / 1000:.1f} s; the halt stays until `stagegate resume`"
+        return f"FLAT, verified after {took_ms / 1000:.1f} s; the halt stays, `stagegate status` says what lifts it"
     left = ", ".join(f"{qty:f} {symbol}" for symbol, qty in report.left.items()) or "unknown"
     problems = [f"on the way: {text}" for text in report.problems[-2:]]
     steps = [f"{number} {step}" for number, step in enumerate(BY_HAND, 1)]
@@ -54,7 +56,7 @@ def flattened_text(report: FlattenReport) -> str:
 def halted_alert(now_ms: int, by: str) -> Alert:
     """Return what everybody is told of a halt by chat."""
     lines = (("why", f"/halt by {by}"), ("done", "the permit is gone; stops and positions stay"))
-    do = ("do", "find out why; `stagegate resume` lifts it")
+    do = ("do", "find out why; `stagegate status` says what lifts it")
     return Alert(now_ms, Severity.CRITICAL, "halt by chat", "halted: nothing adds risk", (*lines, do))
 
 
@@ -66,6 +68,6 @@ def flattened_alert(now_ms: int, by: str, report: FlattenReport | StagegateError
         what = "flattened by chat" if report.flat else "flatten by chat: NOT FLAT"
         done = flattened_text(report).splitlines()[0]
     flat = not isinstance(report, StagegateError) and report.flat
-    do = "find out why; then `stagegate resume`" if flat else BY_HAND[0]
+    do = "find out why; `stagegate status` says what lifts the halt" if flat else BY_HAND[0]
     lines = (("why", f"/flatten by {by}"), ("done", done), ("do", do))
     return Alert(now_ms, Severity.CRITICAL, "flatten by chat", what, lines)

@@ -156,6 +156,27 @@ def test_a_restore_that_may_not_be_changes_nothing(
     refused("declined", answer=())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["incident", "open", "--because", "a test"],
+        ["waive", "telegram", "--until", "2030-01-01", "--because", "a test", "--key", "nobody"],
+        ["ack", "data_gap_small", "--reason", "a test"],
+        ["stage", "watcher", "ann", "--key", "nobody"],
+        ["approve", "bundle", "--key", "nobody"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_whoever_would_write_into_the_past_of_a_ledger_is_refused(
+    words: list[str], ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SystemClock, "now_ms", lambda _: START_MS - HOUR_MS)
+    before = everything(tmp_path)
+    assert run(*words, "--ledger", ledger) == 2
+    assert "error[clock-back]" in capsys.readouterr().err
+    assert everything(tmp_path) == before
+
+
 def test_a_full_disk_or_a_folder_that_is_none_leaves_everything_as_it_was(
     ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from engine.book import AccountBook
 from engine.clock import DAY_MS, HOUR_MS, SimulatedClock, iso
+from engine.errors import UsageError
 from engine.facts import Assumptions, FactSource
 from engine.inquiry import _standing, posture_at, replay, verdict_at
 from engine.ledger import Ledger
@@ -184,9 +187,9 @@ def test_a_moment_between_two_verdicts_is_decided_recorded_and_replays(own_ledge
     assert replay(own_ledger, first.record.verdict_id).identical
 
 
-def test_the_same_moment_under_another_bundle_is_another_verdict_not_a_conflict(
-    own_ledger: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def another_bundle(tmp_path: Path) -> Path:
+    """The shipped bundle with another number in it."""
     for folder in ("config", "policies"):
         (tmp_path / folder).mkdir()
         for file in (RULES.parents[1] / folder).glob("*.yaml"):
@@ -195,9 +198,31 @@ def test_the_same_moment_under_another_bundle_is_another_verdict_not_a_conflict(
     action.write_text(action.read_text().replace('{sharpe_20d: "> 0.8"}', '{sharpe_20d: "> 0.9"}'))
     facts = tmp_path / "policies/facts.yaml"
     facts.write_text(facts.read_text() + ANOTHER_FACT)
+    return tmp_path / "config/prod_scale_rules_R1.yaml"
+
+
+def test_the_same_moment_under_another_bundle_is_another_verdict_not_a_conflict(
+    own_ledger: Path, another_bundle: Path
+) -> None:
     recorded = verdict_at(own_ledger, RULES, SimulatedClock(0)).record
-    other = verdict_at(own_ledger, tmp_path / "config/prod_scale_rules_R1.yaml", SimulatedClock(0)).record
+    other = verdict_at(own_ledger, another_bundle, SimulatedClock(0)).record
     assert other.verdict_id != recorded.verdict_id
     assert other.at_ms == recorded.at_ms
     assert replay(own_ledger, other.verdict_id).identical
     assert replay(own_ledger, recorded.verdict_id).identical
+
+
+def test_A90_on_real_money_a_bundle_that_is_not_in_force_decides_nothing(
+    own_ledger: Path, another_bundle: Path
+) -> None:
+    with Ledger.open(own_ledger) as ledger:
+        last_ms = ledger.verdicts()[-1].at_ms
+        noon = ledger.day_closes(-1)[50].at_ms + 12 * HOUR_MS
+    with closing(sqlite3.connect(own_ledger)) as raw, raw:
+        raw.execute("UPDATE meta SET value = 'live' WHERE key = 'kind'")
+    for at_ms in (noon, last_ms):
+        with pytest.raises(UsageError, match="is not in force on this ledger of real money"):
+            verdict_at(own_ledger, another_bundle, SimulatedClock(last_ms), at_ms)
+    with Ledger.open(own_ledger, read_only=True) as ledger:
+        assert ledger.verdicts(noon, noon) == ()
+    assert verdict_at(own_ledger, RULES, SimulatedClock(last_ms), noon).record.at_ms == noon
