@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from engine.alerts.alert import Alert, Severity
 from engine.clock import SECOND_MS, iso
 from engine.errors import VenueError
-from engine.execution.flatten import flatten
 from engine.execution.flattened import VERIFIED, Terms
 from engine.execution.permit import PermitError
 from engine.execution.siderecord import SideRecord
+from engine.live.closing import BY_HAND, flatten_watched
 from engine.live.lock import holder
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from engine.execution.venue import Venue
     from engine.live.decision_file import DecisionFiles, GuardDecision
     from engine.policy.guard_times import GuardTimes
-
-BY_HAND = "close every position and cancel every order in the venue's web interface, now"
 
 _LOOK_S = 0.1
 _LOOK_AT_VENUE_S = 1.0
@@ -158,11 +156,13 @@ class Enforcer:
             if report.flat:
                 self._note_flat()
                 return
-            why = "; ".join(report.problems[-2:])
-            self.doing = f"NOT FLAT: {why}"
-            self._alert(Severity.CRITICAL, "not-flat", f"NOT FLAT: {why}", BY_HAND)
+            self._note_late("; ".join(report.problems[-2:]))
             self._settled.set()
             await asyncio.sleep(_AGAIN_S)
+
+    def _note_late(self, why: str, *, done: str = "") -> None:
+        self.doing = f"NOT FLAT: {why}"
+        self._alert(Severity.CRITICAL, "not-flat", self.doing, BY_HAND, done=done)
 
     def _note_flat(self) -> None:
         self._verified_s = asyncio.get_running_loop().time()
@@ -213,7 +213,15 @@ class Enforcer:
     async def _flatten(self, decision: GuardDecision) -> FlattenReport:
         self.doing = "closing the book"
         terms = Terms(symbols=self._symbols, reason=f"{decision.outcome} {decision.decision_id}", on_step=self._step)
-        self.report = await flatten(self._venue, self._permit, self._clock, SideRecord(self._ledger), terms)
+        self.report = await flatten_watched(
+            self._venue,
+            self._permit,
+            self._clock,
+            SideRecord(self._ledger),
+            terms,
+            within_ms=self._times.flat_within_ms,
+            late=lambda why: self._note_late(why, done="the closing goes on"),
+        )
         return self.report
 
     def _step(self, step: str, at_ms: int) -> None:

@@ -197,9 +197,10 @@ def resume(request: ResumeRequest, confirmed: Callable[[str], bool]) -> Resumed:
             cause = request.reason or _cause(ledger)
             if permit.present():
                 return Resumed(request.ledger, already=True, by=request.by, cause=cause, at_ms=now_ms)
-            problems = [*_unanswered(request, books), *_unknown_cause(cause), *_guard(request, clock)]
+            problems = [*_unanswered(request, books), *_unknown_cause(cause)]
             async with reached.venue((), clock, lambda: False) as venue:
-                problems += await _standing(venue)
+                await venue.server_time_ms()  # the guard's word is dated by it
+                problems += [*_guard(request, venue.asker.clock), *await _standing(venue)]
             if problems:
                 raise UsageError(problems)
             if not books.answered and not confirmed(cause):

@@ -45,7 +45,7 @@ class Senses:
 
     Args:
         venue: where it is.
-        clock: the time.
+        clock: the time; of the venue, where it tells its own.
         outage_ends_after_ms: an outage is over after so much success (A78).
 
     Attributes:
@@ -64,6 +64,7 @@ class Senses:
         self._read_s = 0.0
         self._ticks: dict[str, _Tick] = {}
         self._forced: list[tuple[str, int]] = []
+        self._timed = False
         self._mark: EquityMark | None = None
         self._mark_s = 0.0
 
@@ -89,6 +90,9 @@ class Senses:
         return [*rows, *_present(self._outages.succeeded(self._clock.now_ms()))]
 
     async def _read(self, books: Books | None) -> list[Row]:
+        if not self._timed:  # once: whatever the venue refuses as badly timed measures it again
+            await self._venue.server_time_ms()
+            self._timed = True
         for _ in range(_READINGS):
             began_s = _now_s()
             reading = await read_account(self._venue, self._clock)

@@ -154,10 +154,11 @@ def look_dry(request: GuardRequest) -> Decided:
             mind = start.mind(stack)
             books, problem = _books_of_copy(request.ledger, clock)
             async with start.connection.venue(start.symbols, clock, lambda: False) as venue:
-                senses = Senses(venue, clock, start.times.outage_ends_after_ms)
+                time = venue.asker.clock
+                senses = Senses(venue, time, start.times.outage_ends_after_ms)
                 await senses.read(books)
             mark = senses.mark(books)
-            value = None if books is None else value_of(books, mark, 0.0, clock.now_ms())
+            value = None if books is None else value_of(books, mark, 0.0, time.now_ms())
             seen = senses.watch(books, mark, permitted=Permit.beside(request.ledger).present())
             problems = [text for text in (problem, senses.problem) if text]
             facts = guard_facts(books, value, seen)
@@ -219,10 +220,11 @@ class _Start:
             stack.enter_context(self._locked(clock))
             mind = self.mind(stack)
             async with (
-                LedgerDesk(ledger, clock) as desk,
                 self.connection.venue(self.symbols, clock, permit.present) as venue,
+                LedgerDesk(ledger, venue.asker.clock) as desk,
             ):
-                parts = (venue, permit, clock, desk, self.files, mind, self.times, ledger, self.symbols, documents)
+                time = venue.asker.clock  # the runner's time; the machine's until the venue told its own
+                parts = (venue, permit, time, desk, self.files, mind, self.times, ledger, self.symbols, documents)
                 yield Guard(GuardParts(*parts, told=told))
 
 

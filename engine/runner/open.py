@@ -21,6 +21,7 @@ from engine.live.hands import Leave, hands_at
 from engine.live.opening import launched_ms, open_desk
 from engine.live.shadow import Shadow
 from engine.live.time_check import check_time
+from engine.runner.closing_news import with_news
 from engine.runner.history import History
 from engine.runner.launch import begin, check_kind, check_real, needed_usd
 from engine.runner.probes import SETTINGS, probe, refuse_start, settle_in
@@ -214,7 +215,8 @@ async def assembled(
 
     openings = ledger.events(OPENING)  # whatever was traded within the hour before it was not ours
     since_ms = openings[0].at_ms if openings else start_ms
-    hands = armed(hands_at(venue, ledger, permit, clock, config, since_ms=since_ms, on_fill=filled, guard=guard.word))
+    hands = hands_at(venue, ledger, permit, clock, config, since_ms=since_ms, on_fill=filled, guard=guard.word)
+    hands = armed(with_news(hands, ledger, release, guard))
     desk = open_desk(ledger, release, hands, engine, shadow, approvals, clock, staging=place.staging)
     desks.append(desk)
     history.lend(desk.tape)

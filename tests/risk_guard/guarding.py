@@ -146,7 +146,8 @@ class Post:
         where = self.addresses()
         venue = open_venue(keys, SYMBOLS, clock, self.permit.present, addresses=where, patience=patience)
         self.stack.push_async_callback(venue.close)
-        desk = await self.stack.enter_async_context(LedgerDesk(path, clock))
+        time = venue.asker.clock
+        desk = await self.stack.enter_async_context(LedgerDesk(path, time))
         release = bundle()
         assert release.guard_times is not None
         times = release.guard_times
@@ -160,7 +161,7 @@ class Post:
             before=self.files.read(),
         )
         documents = tuple(bundle_documents(release))
-        parts = GuardParts(venue, self.permit, clock, desk, self.files, mind, times, path, SYMBOLS, documents)
+        parts = GuardParts(venue, self.permit, time, desk, self.files, mind, times, path, SYMBOLS, documents)
         parts = dataclasses.replace(parts, look_every_s=self.look_every_s, told=self.decisions.append)
         return Guard(parts)
 

@@ -12,14 +12,17 @@ from engine.alerts.alert import QUEUED, Alert
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.execution.binance.streams import Patience
 from engine.execution.flattened import VERIFIED
+from engine.live.connection import Announcement, Mode, announce, announced_beside
+from engine.live.decision_file import GuardWatch
 from engine.live.heartbeat import RUNNING, Heartbeat, heartbeat_beside, write_beat
 from engine.live.lock import InstanceLock
 from engine.policy.worker import Worker
 from engine.risk_guard.books import CANARY, RESUME
+from engine.risk_guard.start import GuardRequest, _Start
 from engine.simulator.faults import FaultPlan
 from engine.simulator.faults.conditions import Outage, PartialFills
-from engine.simulator.faults.requests import AcceptThenTimeout, RateLimited
-from tests.risk_guard.guarding import ACCOUNT, BTC, CRASH_MS, ETH, KEY, SECRET, START_MS, Post, bundle, guarded
+from engine.simulator.faults.requests import AcceptThenTimeout, RateLimited, RejectNTimes
+from tests.risk_guard.guarding import ACCOUNT, BTC, CRASH_MS, ETH, KEY, RULES, SECRET, START_MS, Post, bundle, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -248,7 +251,7 @@ def test_a_machine_whose_time_jumps_makes_no_equity_old(tmp_path: Path, engine: 
             await post.wait(3)
             decision = post.files.read()
             assert decision is not None
-            assert decision.holds_at(clock.now_ms())
+            assert decision.holds_at(post.clock.now_ms())
         assert post.outcomes == ["CLEAR"]
         assert len(post.book.held()) == 3
         post.permit.revoke()
@@ -475,3 +478,112 @@ def test_a_key_that_the_venue_refuses_is_said_plainly_and_never_shown(
             everything += file.read_bytes().decode(errors="replace")
     assert KEY not in everything
     assert SECRET not in everything
+
+
+AGAIN_MS = CRASH_MS + 150 * SECOND_MS
+FILLS_NOTHING: dict[str, FaultPlan] = {
+    "refused": FaultPlan.of(RejectNTimes(), from_ms=CRASH_MS, until_ms=AGAIN_MS, times=None),
+    "a book that is empty": FaultPlan.of(
+        PartialFills(market_ratio=0.0), from_ms=CRASH_MS - SECOND_MS, until_ms=AGAIN_MS
+    ),
+}
+
+
+@pytest.mark.parametrize("how", FILLS_NOTHING)
+def test_R161_a_closing_that_does_not_end_is_told_again_and_again_until_it_is_flat(
+    how: str, tmp_path: Path, engine: Engine
+) -> None:
+    async def act(post: Post) -> None:
+        post.look_every_s = 5.0
+        await post.watching()
+        await post.until(CRASH_MS + 70 * SECOND_MS)
+        decision = post.files.read()
+        assert decision is not None
+        assert decision.doing.startswith("NOT FLAT: ")
+        await post.until(AGAIN_MS + 20 * SECOND_MS)
+        assert post.nothing_stands
+
+    guarded(tmp_path, engine, act, FILLS_NOTHING[how], fall=FALL)
+    begun, *late, flat = told(tmp_path)
+    assert begun.what == "FLATTEN_ALL: everything is being closed"
+    assert [round((alert.at_ms - CRASH_MS) / SECOND_MS) for alert in late] == [60, 120]
+    for alert in late:
+        assert alert.severity == "CRITICAL"
+        assert alert.what.startswith("NOT FLAT: ")
+        assert "close every position and cancel every order" in alert.text("")
+    if how == "refused":
+        assert "PERCENT_PRICE filter limit" in late[0].what
+    assert flat.what.startswith("FLATTEN_ALL: flattened in 15")
+
+
+def test_a_guard_that_is_stopped_while_it_closes_closes_no_more(tmp_path: Path, engine: Engine) -> None:
+    never = FaultPlan.of(RejectNTimes(), from_ms=CRASH_MS, times=None)
+
+    async def act(post: Post) -> None:
+        task = await post.watching()
+        await post.until(CRASH_MS + 65 * SECOND_MS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        left = {one.get_name() for one in asyncio.all_tasks() if "flatten" in repr(one.get_coro())}
+        assert not left
+        assert len(post.book.held()) == 3
+
+    guarded(tmp_path, engine, act, never, fall=FALL)
+    assert [alert.what[:8] for alert in told(tmp_path)[1:]] == ["NOT FLAT"]
+
+
+def told(folder: Path) -> list[Alert]:
+    from engine.ledger import Ledger  # noqa: PLC0415 - only here
+
+    with Ledger.open(folder / "ledger.db", read_only=True) as ledger:
+        return [Alert.from_row(event) for event in ledger.events(QUEUED)]
+
+
+@pytest.mark.parametrize("off_s", [90, -90])
+def test_a_guard_whose_machine_is_90_s_off_speaks_in_the_venues_time(
+    off_s: int, tmp_path: Path, engine: Engine
+) -> None:
+    async def act(post: Post) -> None:
+        clock = Jumping(post)
+        clock.off_ms = off_s * SECOND_MS
+        now_ms = post.clock.now_ms()
+        there = Announcement(post.server.rest_url, post.server.stream_url, KEY, SECRET, now_ms, now_ms)
+        announce(announced_beside(post.path), there)
+        async with _Start(GuardRequest(RULES, post.path, Mode.PAPER, tmp_path / "reports")).guard(clock) as guard:
+            decision = await guard.once()
+        assert decision.at_ms == pytest.approx(post.clock.now_ms(), abs=SECOND_MS)
+        await post.watching(clock=clock)
+        await post.wait(3)
+        said = GuardWatch(post.files, post.path, post.clock).decision()
+        assert said is not None, "the runner, which keeps the venue's time, hears it"
+        clock.off_ms += HOUR_MS
+        await post.until(CRASH_MS + 10 * SECOND_MS)
+        assert post.nothing_stands
+        closed = post.files.read()
+        assert closed is not None
+        assert closed.since_ms == CRASH_MS
+        with post.read() as ledger:
+            assert max(ledger.marks("guard").at_ms) <= post.clock.now_ms()
+            assert ledger.verdicts(policy="risk_guard")[-1].at_ms == pytest.approx(CRASH_MS, abs=SECOND_MS)
+
+    guarded(tmp_path, engine, act, fall=FALL)
+
+
+def test_before_the_venue_was_ever_reached_the_machines_clock_must_do(tmp_path: Path, engine: Engine) -> None:
+    away = FaultPlan.of(Outage("reset"), until_ms=CRASH_MS)
+
+    async def act(post: Post) -> None:
+        clock = Jumping(post)
+        clock.off_ms = 90 * SECOND_MS
+        await post.watching(clock=clock)
+        await post.wait(5)
+        first = post.files.read()
+        assert first is not None
+        assert first.entries_blocked
+        assert first.holds_at(clock.now_ms())
+        await post.until(CRASH_MS + 40 * SECOND_MS)
+        later = post.files.read()
+        assert later is not None
+        assert (later.outcome, later.at_ms <= post.clock.now_ms()) == ("CLEAR", True)
+
+    guarded(tmp_path, engine, act, away)

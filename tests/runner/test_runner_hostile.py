@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,14 @@ from engine.execution.journal import exact
 from engine.execution.permit import Permit
 from engine.execution.siderecord import SideRecord
 from engine.ledger import Ledger
+from engine.ledger.rows import VerdictRecord
 from engine.live.decision_file import DecisionFiles, GuardDecision, named
 from engine.live.outages import outages_of
 from engine.live.time_check import check_time
 from engine.operations.approvals import SignedApprovals, tallies
 from engine.runner.runner import Cadence
 from engine.simulator.faults import FaultPlan
-from engine.simulator.faults.conditions import ClockSkew, Outage
+from engine.simulator.faults.conditions import ClockSkew, Outage, PartialFills
 from engine.timeline import sleep_until
 from tests.runner.running import ACCOUNT, KEY, SECRET, SYMBOLS, Scene, at_venue, hours, release
 
@@ -268,6 +270,7 @@ def test_R162_the_risk_guards_word_is_acknowledged_and_carried_out_within_second
             assert scene.held == {}
             check_books(scene, post.ledger)
             assert any("flattened by the runner" in alert.what for alert in alerts(post.ledger))
+            assert not any("being closed" in alert.what for alert in alerts(post.ledger)), "the guard tells that"
             assert len(tallies(post.ledger, tmp_path / "allowed_signers", scene.clock.now_ms())) == 1, "asked at once"
             for _again in range(2):
                 await scene.runner(post).once()
@@ -337,3 +340,38 @@ def test_a_clock_that_has_gone_back_is_said_plainly_and_changes_nothing(tmp_path
     at_venue(tmp_path, earlier)
     with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
         assert ledger.audit_head() == before
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_a_pause_whose_closing_does_not_end_is_told_while_it_runs(*, decided: bool, tmp_path: Path) -> None:
+    ends_ms = hours(1) + 150 * SECOND_MS
+    empty = FaultPlan.of(PartialFills(market_ratio=0.0), from_ms=hours(0.9), until_ms=ends_ms)
+
+    async def act(scene: Scene) -> None:
+        async with scene.post() as post:
+            running = asyncio.create_task(scene.running(scene.runner(post, EVERY_FEW), hours(1.2)))
+            await sleep_until(scene.clock, hours(0.5))
+            assert scene.held
+            policy = release().bundle.policies["action"]
+            effects, rule = policy.effects["PAUSE"], policy.instances[0]
+            now_ms = scene.clock.now_ms()
+            post.desk.govern(lambda governor: governor.flattened(now_ms, "PAUSE", effects, "by hand"))
+            if decided:  # and then killed, before anything was closed
+                said = json.dumps({"fired": [rule.id]})
+                post.ledger.append(VerdictRecord("V-pause", hours(1), "action", "PAUSE", "p", "c", "f", said))
+            await sleep_until(scene.clock, ends_ms - SECOND_MS)
+            assert scene.held
+            await running
+            assert scene.held == {}
+            check_books(scene, post.ledger)
+            told = [alert for alert in alerts(post.ledger) if alert.what.startswith("PAUSE: ")]
+        assert [alert.what for alert in told[:3]] == ["PAUSE: everything is being closed", *["PAUSE: NOT FLAT"] * 2]
+        assert [round((alert.at_ms - hours(1)) / SECOND_MS) for alert in told[:3]] == [0, 60, 120]
+        assert {alert.severity for alert in told} == {"CRITICAL"}
+        why = f"{rule.rule.because}; stagegate verdict show V-pause" if decided else "by hand"
+        assert told[0].lines == (("why", why),)
+        assert "close every position and cancel every order" in told[1].text("")
+        assert told[3].what.startswith("PAUSE: flat after 15")
+        assert len(told) == 4
+
+    at_venue(tmp_path, act, empty)
