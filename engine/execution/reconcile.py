@@ -34,6 +34,9 @@ DIFFERENCE = "difference"
 GONE = "difference_gone"
 """The kind of the event of a subject of which nothing differs any more."""
 
+TRANSFER = "transfer"
+"""The kind of the event of cash moved at the venue, which the risk guard notes: `amount_usd`, into the account (+)."""
+
 SETTLE_S = 1.0
 """What differs is read again after so long: an order may just be filling."""
 
@@ -246,6 +249,7 @@ def _cash_usd(journal: Journal) -> Decimal | None:
     cash += sum(-fill.side * fill.qty * fill.price - fill.fee_usd for fill in ledger.fills(account))
     cash += sum(json.loads(event.document)["fee_usd"] for event in ledger.events(OTHER_FEE))
     cash += sum(payment.amount_usd for payment in ledger.funding(account, since_ms))
+    cash += sum(json.loads(event.document)["amount_usd"] for event in ledger.events(TRANSFER, since_ms))
     cash += sum(flow.amount_usd for flow in ledger.cash_flows(account, since_ms) if flow.kind in _CASH)
     return exact(cash)
 

@@ -27,6 +27,11 @@ FINISH_S = 5.0
 BUSY_MS = 1_000
 """How long one writing waits for another process to let go of the ledger."""
 
+MOST_NAMED = 3
+"""So many of the rows that the ledger refused are named at the end; the others are counted."""
+
+_DROPPED = ("conflict", "invalid-row")
+
 
 class Record(Protocol):
     """Where a flatten tells what it does."""
@@ -52,12 +57,17 @@ class NoRecord:
 
 
 class SideRecord:
-    """Writes to the ledger at `path` from a thread of its own; what it does not take is tried again with the next."""
+    """Writes to the ledger at `path` from a thread of its own; what it does not take is tried again with the next.
+
+    A row that it refuses for what it says would be refused for ever, and everything after it: it is dropped, and told.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handed: SimpleQueue[Sequence[Row] | None] = SimpleQueue()
         self._problem = ""
+        self._refused: list[str] = []
+        self._unnamed = 0
         # a daemon: a disk that never answers must not keep the process from ending
         self._thread = threading.Thread(target=self._run, name="flatten-record", daemon=True)
         self._thread.start()
@@ -72,7 +82,8 @@ class SideRecord:
         await asyncio.to_thread(self._thread.join, FINISH_S)
         if self._thread.is_alive():
             return f"{self._path}: the ledger does not answer; what was done is not recorded yet"
-        return self._problem
+        more = [f"{self._unnamed} more rows were refused"] if self._unnamed else []
+        return "; ".join([*self._refused, *more, *([self._problem] if self._problem else [])])
 
     def _run(self) -> None:
         ledger: Ledger | None = None
@@ -85,11 +96,34 @@ class SideRecord:
             try:
                 if ledger is None:
                     ledger = Ledger.open(self._path, busy_timeout_ms=BUSY_MS)
-                ledger.append(waiting)
+                self._append(ledger, waiting)
             except LedgerError as error:
                 self._problem = str(error.problems[0])  # kept, and tried again with what comes next
             else:
                 self._problem = ""
-                waiting = []
         if ledger is not None:
             ledger.close()
+
+    def _append(self, ledger: Ledger, waiting: list[Row]) -> None:
+        """Take from `waiting` what is recorded, together where that goes, and what is refused whenever it is tried."""
+        try:
+            ledger.append(waiting)
+        except LedgerError as error:
+            if error.problems[0].code not in _DROPPED:
+                raise
+        else:
+            waiting.clear()
+        while waiting:
+            try:
+                ledger.append(waiting[0])
+            except LedgerError as error:
+                if error.problems[0].code not in _DROPPED:
+                    raise
+                self._refuse(f"{self._path}: {error.problems[0].problem}")
+            del waiting[0]
+
+    def _refuse(self, problem: str) -> None:
+        if len(self._refused) < MOST_NAMED:
+            self._refused.append(problem)
+        else:
+            self._unnamed += 1

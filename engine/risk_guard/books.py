@@ -15,7 +15,7 @@ import numpy as np
 from engine.bounds import Posture
 from engine.clock import DAY_MS
 from engine.execution.fills import FORCED, OTHER_FEE
-from engine.execution.reconcile import OPENING
+from engine.execution.reconcile import OPENING, TRANSFER
 from engine.live.account import RISK
 from engine.live.outages import BEGUN, ENDED, Outage, outages_of
 from engine.metrics import YOUNG, Metric, daily_closes, known
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 GUARD = "guard"
 """The account under which the guard's own marks stand, and the name under which it notes events."""
 
-TRANSFER, RESUME, CANARY = "transfer", "resume", "canary"
+RESUME, CANARY = "resume", "canary"
 """The kinds of the events of cash moved at the venue, of a permit granted, and of what the canary showed."""
 
 COST_DAYS = 30

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from engine.clock import SECOND_MS
 from engine.errors import UnavailableError, VenueError
+from engine.execution.reconcile import TRANSFER
 from engine.execution.venue import BalanceEvent, MarkEvent, OrderEvent, Resync
 from engine.ledger.rows import Event
 from engine.live.outages import Outages
-from engine.risk_guard.books import GUARD, TRANSFER
+from engine.risk_guard.books import GUARD
 from engine.risk_guard.equity import READING_HOLDS_MS, Cash, EquityMark, read_account
 from engine.risk_guard.facts import Watch
 

@@ -11,6 +11,7 @@ from engine.execution.flattened import VERIFIED
 from engine.execution.journal import FOREIGN
 from engine.execution.permit import PermitError
 from engine.live.account import RISK
+from engine.live.outages import ENDED
 from engine.risk_guard.aftermath import FLATTEN, halt_began_ms
 from engine.risk_guard.follower import GuardFollower, note_flattened
 from engine.runner.launch import FLATTEN_BEGUN
@@ -42,6 +43,7 @@ class Halt:
         self._following: asyncio.Task[FlattenReport | None] | None = None
         self._granted = post.permit.granted
         self._strangers: set[str] = set()
+        self._looked_back = False
 
     def look(self) -> None:
         """Look whether the risk guard wants the book closed, which is begun at once, or somebody else closed it.
@@ -49,6 +51,8 @@ class Halt:
         Raises:
             LedgerError: what was done could not be recorded.
         """
+        if not self._looked_back:  # before a bar adds risk, not with the first round after it
+            self.look_for_strangers()
         if self._following is not None and self._following.done():
             done, self._following = self._following, None
             done.result()
@@ -62,12 +66,18 @@ class Halt:
     def look_for_strangers(self) -> None:
         """Latch the halt where somebody else traded on this account since it was last lifted (A64, R240).
 
+        What was traded while nothing ran or the venue was not heard is booked late, at the time when it was traded: the
+        first look, and those of the day after an outage, go back to when the halt was lifted, the others a day.
+
         Raises:
             LedgerError: the ledger cannot be read or written.
         """
         terms = self._post.permit.terms()
-        since_ms = max(parse_time(terms["at"]) if terms else 0, self._post.clock.now_ms() - DAY_MS)
-        fills = self._post.ledger.fills(RISK, since_ms)
+        lifted_ms = parse_time(terms["at"]) if terms else 0
+        day_ago_ms = self._post.clock.now_ms() - DAY_MS
+        whole = not self._looked_back or bool(self._post.ledger.events(ENDED, day_ago_ms))
+        fills = self._post.ledger.fills(RISK, lifted_ms if whole else max(lifted_ms, day_ago_ms))
+        self._looked_back = True
         new = [one for one in fills if one.reason == FOREIGN and one.fill_id not in self._strangers]
         self._strangers |= {one.fill_id for one in new}
         if not new or not terms:

@@ -95,11 +95,13 @@ class Rounds:
         doubts = {f"{one.kind} {one.subject}" for one in found if one.kind in STANDING}
         self._post.permit.doubts.clear()
         self._post.permit.doubts.update(doubts)
-        words = [f"{one.subject}: {one.kind}, the venue has {one.venue}, the ledger {one.ledger}" for one in found]
-        if words:
+        if found:
+            # what changes with each fill and settlement is no other difference: only positions name their amounts
+            words = sorted(_in_words(one) if one.kind is Kind.POSITION else _named(one) for one in found)
+            why = "; ".join(_in_words(one) for one in found if one.kind is not Kind.POSITION)
             done = "recorded, nothing is put right by itself" + ("; no risk is added" if doubts else "")
             severity = Severity.CRITICAL if doubts else Severity.HIGH
-            self._voice.alert_once(severity, "differences", f"{_DIFFERENCES}: {'; '.join(words)}", done=done)
+            self._voice.alert_once(severity, "differences", f"{_DIFFERENCES}: {'; '.join(words)}", why=why, done=done)
         elif self._voice.well("differences"):
             self._voice.alert(Severity.INFO, "differences", "the venue and the ledger agree again")
 
@@ -131,3 +133,11 @@ class Rounds:
                 self._voice.alert_once(Severity.HIGH, subject, f"the venue takes no orders of {symbol}")
             else:
                 self._voice.well(subject)
+
+
+def _named(one: Difference) -> str:
+    return f"{one.subject}: {one.kind}"
+
+
+def _in_words(one: Difference) -> str:
+    return f"{_named(one)}, the venue has {one.venue}, the ledger {one.ledger}"

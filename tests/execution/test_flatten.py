@@ -24,7 +24,7 @@ from engine.execution.ids import Purpose, purpose_of
 from engine.execution.permit import Permit
 from engine.execution.siderecord import NoRecord, SideRecord
 from engine.execution.venue import VenueUnavailable
-from engine.ledger import Ledger
+from engine.ledger import Event, Ledger, Parent
 from engine.simulator.faults import FaultPlan, Match
 from engine.simulator.faults.conditions import ClockSkew, Outage, PartialFills
 from engine.simulator.faults.requests import (
@@ -471,3 +471,39 @@ def test_whoever_waits_is_told_each_problem_once_and_a_listener_that_fails_stops
     report = dealing(tmp_path, act, lasting(Outage("503"), 30, from_ms=START_MS + 1), prepare=everything_stands)
     assert SEALED in report.steps
     assert told == list(report.problems) != []
+
+
+def test_a_row_that_the_ledger_refuses_is_told_and_keeps_nothing_else_from_being_recorded(tmp_path: Path) -> None:
+    def event(name: str, document: str = "{}") -> Event:
+        return Event(name, START_MS, name, "BTCUSDT", document)
+
+    async def recorded(path: Path) -> str:
+        record = SideRecord(path)
+        begun = [
+            Parent(f"p{price}", "risk", 0, 0, "BTCUSDT", 1, 0.1, 0.0, price, "mark", "flatten") for price in (0, 2)
+        ]
+        record.write([event("flatten_begun"), *begun])
+        record.write([event("flatten_begun", '"otherwise"')])
+        record.write([event("flatten_ended")])
+        return await record.finish()
+
+    with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
+        unrecorded = asyncio.run(recorded(ledger.path))
+        assert [one.kind for one in ledger.events()] == ["flatten_begun", "flatten_ended"]
+        assert ledger.counts()["parents"] == 1
+    assert "`parents` p0 is refused" in unrecorded
+    assert "`events` flatten_begun is recorded already with another document" in unrecorded
+    assert "flatten_ended" not in unrecorded
+
+
+def test_of_many_rows_that_the_ledger_refuses_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
+    async def recorded(path: Path) -> str:
+        record = SideRecord(path)
+        record.write([Event("same", START_MS, "same", "BTCUSDT", str(number)) for number in range(6)])
+        return await record.finish()
+
+    with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
+        unrecorded = asyncio.run(recorded(ledger.path))
+        assert len(ledger.events("same")) == 1
+    assert unrecorded.count("is recorded already") == siderecord.MOST_NAMED == 3
+    assert unrecorded.endswith("; 2 more rows were refused")

@@ -14,7 +14,7 @@ from engine.errors import UsageError
 from engine.execution.ids import Purpose
 from engine.execution.reconcile import Kind, check_start, reconcile
 from engine.execution.venue import OrderKind, OrderRequest, VenueUnavailable
-from engine.ledger import CashFlow, FundingPayment
+from engine.ledger import CashFlow, Event, FundingPayment
 from engine.simulator.faults import FaultPlan
 from engine.simulator.faults.conditions import Outage
 from tests.execution.dealing import (
@@ -92,6 +92,28 @@ def test_cash_that_moved_is_told_until_the_ledger_knows_why(tmp_path: Path) -> N
         deal.scene.exchange.deposit(ACCOUNT, "3.00")
         assert await look(deal) == [(Kind.BALANCE, "USDT")]
         assert len(deal.ledger.events("difference")) == 2
+
+    dealing(tmp_path, act)
+
+
+def test_cash_that_the_risk_guard_saw_moving_is_no_difference(tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> None:
+        def noted(name: str, at_ms: int, amount_usd: float) -> Event:
+            document = json.dumps({"amount_usd": amount_usd, "kind": "TRANSFER"})
+            return Event(f"transfer-{name}", at_ms, "transfer", name, document)
+
+        began_ms = deal.scene.clock.now_ms()
+        await asyncio.sleep(1)
+        await look(deal, start=True)
+        deal.ledger.append(noted("before", began_ms, 7_000.0))  # the opening balance has it already
+        assert await look(deal) == []
+        for amount in ("1000.00", "-300.00"):
+            deal.scene.exchange.deposit(ACCOUNT, amount)
+            assert await look(deal) == [(Kind.BALANCE, "USDT")]
+            row = (await deal.scene.venue.income(began_ms))[-1]
+            assert (row.kind, row.asset, row.amount) == ("TRANSFER", "USDT", Decimal(amount))
+            deal.ledger.append(noted(row.income_id, row.at_ms, float(row.amount)))
+            assert await look(deal) == []
 
     dealing(tmp_path, act)
 
