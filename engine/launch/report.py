@@ -146,7 +146,9 @@ def _check(one: Instance, verdict: Verdict, findings: Mapping[str, Finding], *, 
     result = OFF if not rule.enabled else NOTHING if unseen else OKAY
     if fired:
         result = FAIL if severity == HARD else SEEN if seen else WARN
-    because, cure = (UNCHECKED if unseen else rule.because, rule.cure) if fired else ("", "")
+    because, cure = (rule.because, rule.cure) if fired else ("", "")
+    if fired and unseen:  # by a reason that may be another one than the cure is for, such as a missing key
+        because, cure = UNCHECKED, f"{rule.cure}; where something else kept it from being checked, mend that first"
     return Check(one.id, severity, result, "; ".join(filter(None, told)), because, cure, _facts(one, verdict))
 
 
