@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import MINUTE_MS, SECOND_MS
+from engine.simulator.faults.requests import Slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,6 +77,12 @@ class Evidence:
         """How far the machine's clock was off at most: a flatten does not wait until it has measured the venue's."""
         skews = (getattr(rule.fault, "skew_s", 0.0) for rule in self.ended.play.plan.rules)
         return round(max(map(abs, skews), default=0.0) * SECOND_MS)
+
+    @cached_property
+    def clock_error_ms(self) -> int:
+        """How far off the venue's clock was measured at most: by half of what a slow answer took longer one way."""
+        slow = [rule.fault for rule in self.ended.play.plan.rules if isinstance(rule.fault, Slow)]
+        return max((round(_longest_s(one) / 2 * SECOND_MS) for one in slow), default=0)
 
     # --- the ledger
 
@@ -214,3 +221,7 @@ def _by(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:
     for row in rows:
         found[row[key]].append(row)
     return found
+
+
+def _longest_s(slow: Slow) -> float:
+    return max(slow.before_s, slow.after_s) * (1 + slow.spread_ratio)

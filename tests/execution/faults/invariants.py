@@ -56,7 +56,8 @@ def each_order_once(evidence: Evidence) -> Iterator[Violation]:  # noqa: C901 - 
             if purpose != FLATTEN:  # beside the act: what a killed flatten did not record, its fills tell
                 yield Violation(1, f"{order.client_id} reached the venue and the ledger holds no intent of it")
             continue
-        if intent["at_ms"] > order.created_ms + (evidence.apart_ms if purpose == FLATTEN else 0):
+        late_ms = intent["at_ms"] - order.created_ms - evidence.clock_error_ms
+        if late_ms > (evidence.apart_ms if purpose == FLATTEN else 0):
             yield Violation(1, f"{order.client_id} was recorded after it was taken")
         asked = (intent["symbol"], intent["side"], bool(intent["reduce_only"]))
         qty = decimal(intent["qty"])
