@@ -23,6 +23,7 @@ from engine.ledger import Ledger
 from engine.ledger.rows import Event
 from engine.live.connection import Connection
 from engine.live.launch_word import GUARD_RAN, acknowledged
+from engine.live.time_check import present_of
 from engine.policy.worker import Worker
 from engine.posted import facts_from
 from engine.reports.archive import archive
@@ -65,6 +66,7 @@ def launch_guard(request: LaunchRequest, world: World | None = None) -> Filed:
     check_stage(rules, request.stage)
     with Worker(rules.policy) as engine, Ledger.open(request.ledger, create=True) as ledger:
         check_kind(ledger, request.mode)
+        present_of(ledger)
         case = open_case(request, world or World(), rules, ledger)
         if isinstance(case.account, Connection):
             case.account.mark(ledger)

@@ -15,6 +15,7 @@ from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.live.account_time import clock_of
 from engine.live.heartbeat import heartbeat_beside, read_beat
+from engine.live.time_check import check_time
 from engine.operations.reviews.book import DAILY, REVIEWED, Written, held, review_age_days, state_of, written
 from engine.policy.bundle import load_bundle
 from engine.reports.daily import write_daily_report
@@ -174,6 +175,7 @@ class ReviewDesk:
 
         with Ledger.open(self.ledger) as ledger:
             now_ms = now_of(ledger, clock_of(ledger))
+            check_time(ledger, now_ms, self.ledger)
             review = sign_review(
                 ledger, kind, decision, notes, key=key, signers=signers, now_ms=now_ms, period=period
             )  # fmt: skip

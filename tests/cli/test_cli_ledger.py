@@ -164,6 +164,7 @@ def test_a_restore_that_may_not_be_changes_nothing(
         ["ack", "data_gap_small", "--reason", "a test"],
         ["stage", "watcher", "ann", "--key", "nobody"],
         ["approve", "bundle", "--key", "nobody"],
+        ["review", "sign", "weekly", "--decision", "continue", "--notes", "a test", "--key", "nobody"],
     ],
     ids=lambda words: words[0],
 )

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_time
 from engine.errors import UsageError
 from engine.inquiry import replay
 from engine.launch import dry_run
 from engine.launch.account import Capital
 from engine.launch.dry_run import DryRun
+from engine.launch.guard import launch_guard
 from engine.ledger import Ledger
-from engine.ledger.rows import FactsSnapshot
+from engine.ledger.rows import FactsSnapshot, VerdictRecord
 from engine.live.launch_word import last_word
 from engine.live.opening import Release, launch
 from engine.market.series import Market
@@ -278,6 +279,16 @@ def test_the_verdict_is_never_at_the_close_of_a_bar_and_keeps_what_was_known(sta
         assert (posted["drawdown"].value, posted["drawdown"].as_of_ms) == (3.0, NOW_MS)
         assert posted["trade_on"].value == "next_open"
     assert replay(stage.ledger_path, report.verdict_id).identical
+
+
+def test_a_ledger_from_the_future_is_left_as_it_is(stage: Stage) -> None:
+    with Ledger.open(stage.ledger_path, create=True) as ledger:
+        ledger.append(VerdictRecord("V1", parse_time("2999-01-01"), "action", "KEEP", "a", "b", "c", "{}"))
+        request = stage.case(ledger).request
+    before = stage.ledger_path.read_bytes()
+    with pytest.raises(UsageError, match="the clock here says"):
+        launch_guard(request)
+    assert stage.ledger_path.read_bytes() == before
 
 
 def test_R090_of_a_running_rollout_its_equity_must_be_covered_and_of_the_next_stage_its_cap(stage: Stage) -> None:
