@@ -55,7 +55,7 @@ bench: $(VENV)/.bench  ## speed and memory beside what a user would pick instead
 	@$(BIN)/python -m benchmarks
 
 requirements: $(VENV)/.dev  ## run the suite and write docs/requirements.md: every row of the SOP, its code, its tests
-	@STAGEGATE_MANUAL=whole $(BIN)/pytest --requirements docs/requirements.md
+	@STAGEGATE_MANUAL=whole $(BIN)/pytest --requirements=docs/requirements.md
 
 campaign: $(VENV)/.dev  ## days of trading at a venue that misbehaves, by seed, and kills at every write; long
 	@$(BIN)/python -m benchmarks.campaign

@@ -82,7 +82,7 @@ def test_what_cannot_be_waived_for_so_long_or_without_a_reason_is_all_said_at_on
     stranger = folder / "mallory"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(stranger)], check=True)  # noqa: S607
     soon = iso(SystemClock().now_ms() + DAY_MS)
-    assert run("waive", "telegram", "--until", soon, "--because", "x", "--key", stranger, *where) == 1
+    assert run("waive", "telegram", "--until", soon, "--because", "x", "--key", stranger, *where) == 2
     assert "nobody listed made this signature" in capsys.readouterr().err
     with Ledger.open(folder / "ledger.db", read_only=True) as ledger:
         assert ledger.counts()["events"] == 0, "nothing was written"

@@ -1,4 +1,4 @@
-"""``pytest --requirements FILE``: notes every test that names a row of the SOP, and writes the page at the end."""
+"""``pytest --requirements=FILE``: notes every test that names a row of the SOP, and writes the page at the end."""
 
 from __future__ import annotations
 
