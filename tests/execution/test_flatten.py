@@ -173,7 +173,7 @@ def test_a_book_that_fills_nothing_for_long_is_asked_more_slowly(tmp_path: Path)
     assert report.steps[VERIFIED] - report.started_ms <= seconds * SECOND_MS + 2 * SLOW_MS
 
 
-def test_a_clock_that_goes_back_by_hours_does_not_keep_it_from_its_end(tmp_path: Path) -> None:
+def test_a_clock_that_goes_back_by_hours_does_not_keep_it_from_looking(tmp_path: Path) -> None:
     class SetBack:
         """A machine's clock that somebody sets back by two hours."""
 
@@ -185,16 +185,16 @@ def test_a_clock_that_goes_back_by_hours_does_not_keep_it_from_its_end(tmp_path:
             return now_ms if now_ms < self.began_ms + SECOND_MS else now_ms - 2 * HOUR_MS
 
     async def act(deal: Dealing) -> None:
-        began_ms = deal.scene.clock.now_ms()
         terms = Terms(symbols=SYMBOLS, reason="test")
         record = SideRecord(deal.ledger.path)
         flattening = flatten(deal.scene.venue, deal.permit, SetBack(deal.scene.clock), record, terms)
-        stopping = asyncio.ensure_future(flattening)
+        closing_all = asyncio.ensure_future(flattening)
         await asyncio.sleep(60)
         assert nothing_stands(deal)
-        report = await asyncio.wait_for(stopping, 3 * HOUR_MS / SECOND_MS)
-        assert report.flat
-        assert deal.scene.clock.now_ms() - began_ms < 3 * HOUR_MS
+        trade(deal.scene.exchange, BTC, 1, "0.100")  # an order that arrived late: two hours would be too long to see it
+        await asyncio.sleep(30)
+        assert nothing_stands(deal)
+        closing_all.cancel()
 
     dealing(tmp_path, act, prepare=everything_stands)
 
