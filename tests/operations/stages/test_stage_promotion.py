@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,6 +89,20 @@ def test_R079_R087_A69_a_promotion_is_asked_for_signed_by_another_and_carried_ou
     after = desk.promote(keys.of("alice"))  # no stage is skipped: the next one begins its own days
     assert after.state == NOT_YET
     assert {"days_in_stage", "sharpe_14d", "monthly_review"} <= {each.fact for each in after.standing.missing}
+
+
+def test_A90_stages_of_a_bundle_that_is_not_in_force_ask_nobody_and_record_nothing(tmp_path: Path, keys: Keys) -> None:
+    desk = ready(tmp_path, keys)
+    for folder in ("config", "policies"):
+        shutil.copytree(RULES.parents[1] / folder, tmp_path / "edited" / folder)
+    stages = tmp_path / "edited/policies/stages.yaml"
+    stages.write_text(f"{stages.read_text()}# nobody signed this\n")
+    edited = StageDesk(desk.ledger, tmp_path / "edited/config" / RULES.name, keys.signers)
+    with pytest.raises(UsageError, match="is not in force on this ledger of real money"):
+        edited.promote(keys.of("alice"))
+    with Ledger.open(desk.ledger) as ledger:
+        assert ledger.events("approval_request") == ()
+        assert ledger.latest_verdict(policy="stages") is None
 
 
 def test_a_runner_carries_it_out_where_one_runs(tmp_path: Path, keys: Keys) -> None:
