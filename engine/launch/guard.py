@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from engine.clock import MINUTE_MS, SystemClock, elapsed_s
 from engine.errors import ConfigError, UsageError
+from engine.inquiry import ALLOW
 from engine.launch.case import World, check_stage, open_case, situation
 from engine.launch.look import look
 from engine.launch.release import read_rules
@@ -28,7 +29,7 @@ from engine.policy.worker import Worker
 from engine.posted import facts_from
 from engine.reports.archive import archive
 from engine.reports.plain import plain
-from engine.runner.launch import ALLOW, KINDS, check_kind
+from engine.runner.launch import KINDS, check_kind
 from engine.verdict import Judge, canonical
 from engine.version import version
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.bounds import STAGE, subject_of
 from engine.clock import iso
 from engine.errors import Problem, UsageError
-from engine.inquiry import posture_at
+from engine.inquiry import ALLOW, LAUNCH, posture_at
 from engine.live.connection import Mode
 from engine.live.launch_word import last_word
 from engine.live.opening import FOR_EVER_MS, launch, launched_ms
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from engine.live.opening import Release
     from engine.policy.bundle import Bundle
 
-LAUNCH, ALLOW = "launch", "ALLOW_LAUNCH"
 PAPER_STAGE, FIRST_STAGE = 0, 1
 FLATTEN_BEGUN = "flatten_begun"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.clock import SECOND_MS, SystemClock, wait_s
 from engine.config import load_config
 from engine.errors import Problem, StagegateError, UsageError
+from engine.inquiry import ALLOW, LAUNCH
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.live.connection import Mode, connection
@@ -17,7 +18,7 @@ from engine.live.paper import paper_account
 from engine.live.service_sign import locked_as
 from engine.policy.bundle import load_bundle
 from engine.reports.numbers import short_hash
-from engine.runner.launch import ALLOW, LAUNCH, check_kind, check_real
+from engine.runner.launch import check_kind, check_real
 from engine.runner.run import release_of
 from engine.service.book import RELEASE, SERVICE
 from engine.service.candidate import check_candidate

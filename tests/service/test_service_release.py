@@ -15,14 +15,13 @@ from engine.alerts.alert import QUEUED, Alert
 from engine.clock import HOUR_MS, SimulatedClock
 from engine.errors import StagegateError, UsageError
 from engine.history import SHADOW_VERDICT, shadow_verdicts
-from engine.inquiry import replay
+from engine.inquiry import ALLOW, LAUNCH, replay
 from engine.launch.signed import BUNDLE
 from engine.ledger import VerdictRecord
 from engine.live.connection import Mode
 from engine.operations.approvals import approve, tallies
 from engine.policy.bundle import load_bundle
 from engine.policy_review.history import history_difference
-from engine.runner.launch import ALLOW, LAUNCH
 from engine.service.book import ServiceBook
 from engine.service.candidate import Candidate, check_candidate
 from engine.service.duty import Duty
