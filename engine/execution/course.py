@@ -225,7 +225,7 @@ class Course:
         patience_ms = self._means.limit_timeout_ms if kind is OrderKind.LIMIT else MARKET_PATIENCE_MS
         until_ms = self._means.sender.clock.now_ms() + patience_ms
         while True:
-            later = await self._means.sender.watch(state, until_ms)
+            later = await self._means.sender.watch(state, until_ms, rests=kind is OrderKind.LIMIT)
             if later.filled_qty > state.filled_qty:
                 self._means.on_fill(state.symbol)
             state = later

@@ -112,9 +112,11 @@ class FillBook:
         start = self._since_ms if last is None else max(self._since_ms, last - OVERLAP_MS)
         start = max(start, self._read_ms.get(symbol, 0) - READ_AGAIN_MS)
         end = ledger.end_of_orders()
-        if self._whole_at.get(symbol) == end:
+        whole_at = self._whole_at.get(symbol, (0, 0))
+        if whole_at == end:
             return start
-        short = ledger.first_short_ms(account, symbol, self._clock.now_ms() - OPEN_BOOKS_MS)
+        open_ms = self._clock.now_ms() - OPEN_BOOKS_MS
+        short = ledger.first_short_ms(account, symbol, open_ms, whole_to=whole_at[0])
         if short is None:
             self._whole_at[symbol] = end
             return start

@@ -28,7 +28,7 @@ PATIENCE_MS = 60 * SECOND_MS
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
-_LONGEST_LOOK_S = 2.0  # at an order that rests: a stream tells sooner
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 2.0  # at an order that rests: its answer said so, and a stream tells sooner
 _GROWTH = 2.0
 
 StateT = TypeVar("StateT", OrderState, StopState)
@@ -97,12 +97,17 @@ class Sender:
         """Ask about a stop until the venue tells; the same rules as `resolve`."""
         return await self._resolve(client_id, lambda: self.venue.stop(client_id))
 
-    async def watch(self, state: OrderState, until_ms: int) -> OrderState:
+    async def watch(self, state: OrderState, until_ms: int, *, rests: bool) -> OrderState:
         """Return an order once it has ended or is filled further than `state`, else what was last known of it.
 
         At `until_ms` it is not asked about once more: whoever waited so long cancels it, and asks then.
+
+        Args:
+            state: what is known of it.
+            until_ms: how long to watch.
+            rests: it waits for a price; else it is being filled, and the first looks come sooner.
         """
-        pause_s = _FIRST_PAUSE_S
+        pause_s = _FIRST_LOOK_S if rests else _FIRST_PAUSE_S
         while not state.status.ended and (left_ms := until_ms - self.clock.now_ms()) > 0:
             await self._wait(state.client_id, min(pause_s, left_ms / SECOND_MS))
             if self.clock.now_ms() >= until_ms:

@@ -67,22 +67,30 @@ class OrderQueries(Reading):
 
     def last_fill_ms(self, account: str, symbol: str) -> int | None:
         """Return the time of the account's latest fill of `symbol`; None where there is none."""
-        sql = "SELECT max(at_ms) FROM fills WHERE account = ? AND symbol = ?"
-        found = self._rows(sql, (account, symbol))[0][0]
-        return None if found is None else int(found)
+        sql = "SELECT at_ms FROM fills WHERE account = ? AND symbol = ? ORDER BY at_ms DESC LIMIT 1"
+        found = self._rows(sql, (account, symbol))
+        return int(found[0][0]) if found else None
 
-    def first_short_ms(self, account: str, symbol: str, from_ms: int) -> int | None:
-        """Return when the oldest parent since `from_ms` began of which more is filled than is booked; None: none is."""
+    def first_short_ms(self, account: str, symbol: str, from_ms: int, *, whole_to: int = 0) -> int | None:
+        """Return when the oldest parent since `from_ms` began of which more is filled than is booked; None: none is.
+
+        Args:
+            account: whose.
+            symbol: of the parents.
+            from_ms: older ones are not looked at.
+            whole_to: none was short when the updates ended here (`end_of_orders`): only who was heard of since can be.
+        """
         told = (
             "SELECT sum(most) FROM (SELECT max(filled_qty) AS most FROM intents JOIN order_updates USING (client_id) "
             "WHERE intents.parent_id = parents.parent_id GROUP BY client_id)"
         )
         booked = "SELECT sum(qty) FROM fills WHERE fills.parent_id = parents.parent_id"
+        heard_of = "SELECT parent_id FROM order_updates JOIN intents USING (client_id) WHERE order_updates.rowid > ?"
         sql = (
             "SELECT min(at_ms) FROM parents WHERE account = ? AND symbol = ? AND at_ms >= ? "  # noqa: S608 - own names only
-            f"AND coalesce(({told}), 0) > coalesce(({booked}), 0) + 1e-9"
+            f"AND parent_id IN ({heard_of}) AND coalesce(({told}), 0) > coalesce(({booked}), 0) + 1e-9"
         )
-        found = self._rows(sql, (account, symbol, from_ms))[0][0]
+        found = self._rows(sql, (account, symbol, from_ms, whole_to))[0][0]
         return None if found is None else int(found)
 
     def end_of_orders(self) -> tuple[int, int]:
@@ -114,8 +122,11 @@ class OrderQueries(Reading):
 
     def last_targets(self, account: str) -> dict[str, float]:
         """Return the target in USDT of each symbol's last parent that was filled at all (the dead-band's reference)."""
-        sql = (
-            "SELECT symbol, target_usd FROM parents WHERE account = ? "
-            "AND EXISTS (SELECT 1 FROM fills WHERE fills.parent_id = parents.parent_id) ORDER BY at_ms, rowid"
+        filled = "EXISTS (SELECT 1 FROM fills WHERE fills.parent_id = parents.parent_id)"
+        last = (
+            "SELECT target_usd FROM parents WHERE account = ?1 AND symbol = traded.symbol "  # noqa: S608 - own names only
+            f"AND {filled} ORDER BY at_ms DESC, rowid DESC LIMIT 1"
         )
-        return dict(self._rows(sql, (account,)))
+        traded = "SELECT DISTINCT symbol FROM parents WHERE account = ?1"
+        sql = f"SELECT symbol, ({last}) FROM ({traded}) AS traded"  # noqa: S608 - own names only
+        return {symbol: target_usd for symbol, target_usd in self._rows(sql, (account,)) if target_usd is not None}

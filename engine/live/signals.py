@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,6 +100,19 @@ class Tape:
         return float(bars.close[max(_at_or_before(bars, close_ms - HOUR_MS), 0)]), True
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a reading depends on: the last closed bar, the restarts, and the open of the bar that runs now."""
+
+    bar_ms: int
+    restarts: tuple[int, ...]
+    open: float | None
+
+    def has_answer_of(self, before: _Asked, reading: Reading) -> bool:
+        """Whether the answer is that of a question before: only the stop of an entry depends on the open."""
+        return self == (replace(before, open=self.open) if not reading.remembers else before)
+
+
 class Signals:
     """The strategies of the configuration on a tape.
 
@@ -111,7 +124,7 @@ class Signals:
     def __init__(self, config: FrozenConfig, restarts: Mapping[str, list[int]]) -> None:
         self._config = config
         self._restarts = {symbol: sorted(restarts.get(symbol, [])) for symbol in config.market.symbols}
-        self._last: dict[str, tuple[object, Reading]] = {}
+        self._last: dict[str, tuple[_Asked, Reading]] = {}
 
     def restart(self, symbol: str, bar_ms: int) -> None:
         """Tell a sleeve that the entry decided at this bar was missed, or its position closed by force."""
@@ -130,9 +143,9 @@ class Signals:
 
     def _read_one(self, bars: Bars, open_: float | None) -> Reading:
         """Return what one sleeve says; the same question twice is computed once."""
-        asked = (int(bars.open_time_ms[-1]), open_, tuple(self._restarts[bars.symbol]))
+        asked = _Asked(int(bars.open_time_ms[-1]), tuple(self._restarts[bars.symbol]), open_)
         known = self._last.get(bars.symbol)
-        if known is not None and known[0] == asked:
+        if known is not None and asked.has_answer_of(*known):
             return known[1]
         running = _with_running(bars, bars.close.item(-1) if open_ is None else open_)
         choices, slippage_bps = self._config.ensemble.strategies, self._config.backtest.slippage_bps

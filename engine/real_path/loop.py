@@ -58,6 +58,9 @@ UNSIGNED = Path(os.devnull)
 """The allowed-signers file of a rehearsal: nobody signs."""
 
 AFTER_CLOSE_MS = 50
+IDLE_S = DAY_MS / SECOND_MS
+"""How long idle connections stay open: none is made anew for each bar, though an hour lies between two."""
+
 MARGIN_OVER_CAPITAL = 1.05
 """The wallet of a rehearsal: the capital and a little idle cash, as a desk's would have (A53)."""
 
@@ -148,8 +151,8 @@ async def staged(
         capital_usd=course.capital_usd,
         at_ms=course.start_ms,
     )
-    async with SimulatorServer(exchange, clock, course.faults, repeat_s=None) as server:
-        addresses = Addresses(server.rest_url, server.stream_url, keepalive_s=DAY_MS / SECOND_MS)
+    async with SimulatorServer(exchange, clock, course.faults, repeat_s=None, idle_s=IDLE_S) as server:
+        addresses = Addresses(server.rest_url, server.stream_url, keepalive_s=IDLE_S)
         async with connected(KEYS, symbols, clock, permit.present, addresses=addresses) as venue:
             ledger.append(venue_opening("risk", course.start_ms, (await venue.balance()).wallet_usd))
 

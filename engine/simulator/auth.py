@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
@@ -74,6 +73,6 @@ def _check_signature(asked: Asked, secret: str) -> None:
     if not given:
         raise refusal(-1102, "signature")
     signed = "&".join(part for part in asked.payload.split("&") if not part.startswith("signature="))
-    expected = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
+    expected = hmac.digest(secret.encode(), signed.encode(), "sha256").hex()
     if not hmac.compare_digest(expected, given):
         raise VenueError(-1022, "Signature for this request is not valid.")

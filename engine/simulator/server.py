@@ -53,6 +53,7 @@ class SimulatorServer:
         repeat_s: how often streams repeat the running bar and the mark price; None: only when the price moves.
         limits: on weights and orders.
         changed: called when the exchange's state has changed, before anybody is told.
+        idle_s: how long a connection may be idle; longer is faster in virtual time, where hours pass at once.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class SimulatorServer:
         repeat_s: float | None = 1.0,
         limits: Limits | None = None,
         changed: Callable[[], None] | None = None,
+        idle_s: float = IDLE_S,
     ) -> None:
         self.exchange = exchange
         self.skew_ms = 0
@@ -77,7 +79,7 @@ class SimulatorServer:
         self._faults = FaultsAtWork(faults, exchange, clock, self)
         self._outage: str | None = None
         self._door: web.TCPSite | None = None
-        self._server = web.Server(self._enter, access_log=None, keepalive_timeout=IDLE_S)
+        self._server = web.Server(self._enter, access_log=None, keepalive_timeout=idle_s)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=0)
         self._alarm: asyncio.TimerHandle | None = None
         self._failures: list[Exception] = []

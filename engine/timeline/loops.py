@@ -23,6 +23,7 @@ RESOLUTION_S = 1e-6
 # How long the machine may really work on something (a thread, another process) before the loop gives up
 PATIENCE_S = 30.0
 FIRST_PORT = 49_152
+_TURNS = 16
 
 Address = tuple[str, int]
 
@@ -61,10 +62,14 @@ class _Jumping(_OwnTime):
 
     now_s = 0.0
     threads = 0
+    _turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout == 0:  # work waits in the loop itself: the system is asked now and then
+            self._turns = (self._turns + 1) % _TURNS
+            return [] if self._turns else self._system.select(0)
         ready = self._system.select(0)
-        if ready or timeout == 0:
+        if ready:
             return ready
         if timeout is None or self.threads:
             ready = self._system.select(PATIENCE_S)

@@ -183,6 +183,20 @@ def test_the_last_target_is_that_of_the_last_parent_that_was_filled_at_all(journ
     assert journal.ledger.last_targets("risk") == {BTC: 2000.0, ETH: -500.0}
 
 
+def test_books_that_were_whole_are_asked_only_of_the_orders_heard_of_since(journal: Journal) -> None:
+    ledger, account = journal.ledger, journal.account
+    first, second = sent(journal), sent(journal, at_ms=START_MS + HOUR_MS)
+    journal.note(first, state(OrderStatus.FILLED, "0.1", first), START_MS)
+    assert ledger.first_short_ms(account, BTC, 0) == START_MS
+    heard_of = ledger.end_of_orders()[0]
+    assert ledger.first_short_ms(account, BTC, 0, whole_to=heard_of) is None
+    journal.note(second, state(OrderStatus.NEW, "0", second), START_MS + HOUR_MS)
+    assert ledger.first_short_ms(account, BTC, 0, whole_to=heard_of) is None
+    journal.note(second, state(OrderStatus.FILLED, "0.1", second), START_MS + HOUR_MS)
+    assert ledger.first_short_ms(account, BTC, 0, whole_to=heard_of) == START_MS + HOUR_MS
+    assert ledger.first_short_ms(account, ETH, 0) is None
+
+
 @pytest.mark.parametrize(("places", "most"), [(2, 3_000), (3, 60), (8, 2), (0, 10_000_000)])
 def test_what_was_closed_whole_is_no_position_however_many_fills_there_were(
     journal: Journal, places: int, most: int

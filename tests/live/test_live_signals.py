@@ -57,6 +57,20 @@ def test_R053_an_entry_has_its_stop_as_soon_as_the_next_open_is_known() -> None:
     assert reading.stop_price == pytest.approx(sleeve.signals.stop_price[entry + 1], rel=1e-9)
 
 
+def test_only_a_sleeve_with_stops_depends_on_the_open_of_the_bar_that_runs_now() -> None:
+    for hour in range(WARMUP_BARS + 100, len(MARKET.bars["BTCUSDT"]), 97):
+        tape = tape_until(hour)
+        at = {name: float(MARKET.bars[name].open[hour]) for name in SYMBOLS}
+        far = {name: price * 2.0 for name, price in at.items()}
+        here, there = (Signals(CONFIG, {}).read(tape, opens) for opens in (at, far))
+        signals = Signals(CONFIG, {})
+        assert signals.read(tape, at) == here
+        again = signals.read(tape, far)
+        assert again == there
+        assert [again[name] is signals.read(tape, {})[name] for name in SYMBOLS] == [False, True, True]
+        assert {name for name in SYMBOLS if here[name] != there[name]} <= {"BTCUSDT"}
+
+
 def test_R240_a_restarted_sleeve_stays_out_until_a_fresh_breakout() -> None:
     sleeve = WHOLE["BTCUSDT"]
     position = sleeve.signals.position
