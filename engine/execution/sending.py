@@ -135,6 +135,10 @@ class Sender:
         while True:
             with self.venue.urgent():
                 outcome = await self.venue.cancel(state.symbol, state.client_id)
+                told = outcome.state if isinstance(outcome, Accepted) else None
+                if isinstance(told, OrderState) and told.status.ended and told.filled_qty >= state.filled_qty:
+                    self.journal.note(state.client_id, told, self.clock.now_ms())
+                    return told
                 found = await self.resolve(state.symbol, state.client_id)
             if found is not None and found.status.ended:
                 return found

@@ -261,6 +261,21 @@ class BestPrice:
 
 
 @dataclass(frozen=True)
+class BarsUntilNow:
+    """What an answer about bars holds.
+
+    Attributes:
+        closed: the hourly bars that are closed.
+        running_ms: the open of the bar that runs now, milliseconds UTC.
+        running_open: its first price, USDT; None where the answer does not hold it yet.
+    """
+
+    closed: Bars
+    running_ms: int
+    running_open: Decimal | None
+
+
+@dataclass(frozen=True)
 class OrderEvent:
     """An order changed; `trade` when this change was a fill."""
 

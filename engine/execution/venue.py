@@ -15,6 +15,7 @@ from engine.execution.values import (
     Balance,
     BalanceEvent,
     BarEvent,
+    BarsUntilNow,
     BestPrice,
     Income,
     MarkEvent,
@@ -57,6 +58,7 @@ __all__ = [
     "Balance",
     "BalanceEvent",
     "BarEvent",
+    "BarsUntilNow",
     "BestPrice",
     "Income",
     "MarkEvent",
@@ -128,6 +130,10 @@ class Venue(Protocol):
 
     async def closed_bars(self, symbol: str, from_ms: int, *, mark: bool = False) -> Bars:
         """Return the hourly bars that open at or after `from_ms` and are closed; of mark prices where `mark`."""
+        ...
+
+    async def bars_until_now(self, symbol: str, from_ms: int, *, mark: bool = False) -> BarsUntilNow:
+        """Return the same, and the open of the bar that runs now where the answer holds it already."""
         ...
 
     async def funding_rates(self, symbol: str, from_ms: int) -> FundingRates:

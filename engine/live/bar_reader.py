@@ -67,9 +67,12 @@ class BarReader:
 
     async def _read_bars(self, symbol: str, from_ms: int, *, mark: bool) -> str:
         try:
-            self._tape.add(await self._venue.closed_bars(symbol, from_ms, mark=mark), mark=mark)
+            read = await self._venue.bars_until_now(symbol, from_ms, mark=mark)
         except VenueError as error:
             return error.problems[0].problem
+        self._tape.add(read.closed, mark=mark)
+        if read.running_open is not None and not mark:
+            self._tape.note_open(symbol, read.running_ms, float(read.running_open))
         return ""
 
     async def opens(self, made: Plan, readings: Mapping[str, Reading], close_ms: int) -> dict[str, float]:
@@ -81,6 +84,8 @@ class BarReader:
 
     async def _open(self, symbol: str, open_ms: int) -> float | None:
         """Return a running bar's open; None where the venue does not tell: the last close stands in for it."""
+        if self._tape.next_ms(symbol) == open_ms and (known := self._tape.running_open(symbol)) is not None:
+            return known
         deadline_ms = self._clock.now_ms() + OPEN_PATIENCE_MS
         while True:
             try:

@@ -59,6 +59,7 @@ class Tape:
         self._keep = keep
         self._bars: dict[str, Bars] = {}
         self._marks: dict[str, Bars] = {}
+        self._running: dict[str, tuple[int, float]] = {}
 
     def add(self, bars: Bars, *, mark: bool = False) -> int:
         """Append closed bars; those known already are passed over. Return how many were new."""
@@ -71,6 +72,15 @@ class Tape:
             joined = fresh if before is None else before.joined(fresh)
             kept[bars.symbol] = joined.part(max(0, len(joined) - self._keep), len(joined))
         return len(fresh)
+
+    def note_open(self, symbol: str, open_ms: int, price: float) -> None:
+        """Note the open of the bar that runs now."""
+        self._running[symbol] = open_ms, price
+
+    def running_open(self, symbol: str) -> float | None:
+        """Return the open of the bar that follows the last closed one; None: it is not known yet."""
+        open_ms, price = self._running.get(symbol, (None, None))
+        return price if open_ms is not None and open_ms == self.next_ms(symbol) else None
 
     def bars(self, symbol: str) -> Bars | None:
         """Return what is kept of a symbol."""
@@ -136,10 +146,13 @@ class Signals:
 
         Args:
             tape: the closed bars; a symbol without any is left out.
-            opens: the open of the bar that runs now, where it is known: a stop of an entry that fills there needs it.
+            opens: the open of the bar that runs now, where the tape does not hold it: a stop of an entry that fills
+                there needs it.
         """
         bars = {symbol: kept for symbol in tape.symbols if (kept := tape.bars(symbol)) is not None and len(kept)}
-        return {symbol: self._read_one(kept, opens.get(symbol)) for symbol, kept in bars.items()}
+        return {
+            symbol: self._read_one(kept, opens.get(symbol, tape.running_open(symbol))) for symbol, kept in bars.items()
+        }
 
     def _read_one(self, bars: Bars, open_: float | None) -> Reading:
         """Return what one sleeve says; the same question twice is computed once."""

@@ -16,7 +16,7 @@ from engine.execution.executor import parent_order
 from engine.execution.ids import Purpose
 from engine.execution.journal import ABSENT, UNKNOWN
 from engine.execution.planned import PlannedOrder
-from engine.execution.venue import NOT_SENT, OrderKind, OrderRequest, OrderState, Rejected
+from engine.execution.venue import NOT_SENT, OrderKind, OrderRequest, Rejected
 from engine.ledger import Ledger
 from engine.simulator.faults import FaultPlan, Match
 from engine.simulator.faults.conditions import OnlyReducing, Outage, Overloaded, PartialFills
@@ -88,42 +88,6 @@ def test_a_limit_order_that_does_not_fill_is_cancelled_and_the_market_takes_the_
         assert market.at_ms - limit.at_ms == 10 * SECOND_MS
         assert [update.status for update in deal.ledger.updates_of(limit.client_id)] == ["NEW", "CANCELED"]
         check_books(deal)
-
-    dealing(tmp_path, act)
-
-
-@pytest.mark.parametrize(
-    ("kind", "looks_s"), [(OrderKind.LIMIT, [1, 3, 5, 7, 9]), (OrderKind.MARKET, [0.05, 0.15, 0.35, 0.75, 1.55, 3.15])]
-)
-def test_an_order_that_rests_is_looked_at_seldom_and_one_that_is_being_filled_often(
-    tmp_path: Path, kind: OrderKind, looks_s: list[float]
-) -> None:
-    async def act(deal: Dealing) -> None:
-        looks: list[float] = []
-
-        class Noted:
-            def __getattr__(self, name: str) -> Any:
-                return getattr(deal.scene.venue, name)
-
-            async def order(self, symbol: str, client_id: str) -> OrderState | None:
-                looks.append(round((deal.scene.clock.now_ms() - began_ms) / SECOND_MS, 2))
-                return await deal.scene.venue.order(symbol, client_id)
-
-        name = "sgb-BTCUSDT-la9nf340-0-0"
-        deal.journal.intend(
-            deal.journal.begin(Purpose.BAR, parent(), START_MS),
-            request := OrderRequest(name, BTC, 1, Decimal("0.1"), OrderKind.LIMIT, price=Decimal(15_000)),
-            START_MS,
-        )
-        state = await deal.sender.send(request)
-        assert isinstance(state, OrderState)
-        venue: Any = Noted()
-        deal.sender.venue = venue
-        began_ms = deal.scene.clock.now_ms()
-        await deal.sender.watch(state, began_ms + 10 * SECOND_MS, rests=kind is OrderKind.LIMIT)
-        assert looks[: len(looks_s)] == looks_s
-        if kind is OrderKind.LIMIT:
-            assert len(looks) == len(looks_s)
 
     dealing(tmp_path, act)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.errors import Problem
 from engine.execution.binance import history, payloads
-from engine.execution.venue import VenueUnavailable
+from engine.execution.venue import BarsUntilNow, VenueUnavailable
 from engine.market.answers import bars_of, rates_of
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class Questions:
         return await self.asker.ask("the venue's filters", self.asker.client.futures_exchange_info, read)
 
     async def closed_bars(self, symbol: str, from_ms: int, *, mark: bool = False) -> Bars:
+        """Ask for bars."""
+        return (await self.bars_until_now(symbol, from_ms, mark=mark)).closed
+
+    async def bars_until_now(self, symbol: str, from_ms: int, *, mark: bool = False) -> BarsUntilNow:
         """Ask for bars; the last one is closed once the next has opened, or beyond what our clock may be ahead."""
         client = self.asker.client
         method = client.futures_mark_price_klines if mark else client.futures_klines
@@ -81,13 +85,15 @@ class Questions:
             span = {"startTime": start_ms, "endTime": until_ms, "limit": history.PAGE}
             return await self.asker.ask(what, method, payloads.rows_of, symbol=symbol, interval=INTERVAL, **span)
 
-        async def walk() -> Bars:
+        async def walk() -> BarsUntilNow:
             until_ms = end_ms if from_ms < end_ms else from_ms - 1
             rows = await history.walk_times(page, _open_ms, _open_ms, from_ms, until_ms, window_ms=BARS_WINDOW_MS)
-            surely = now_ms - end_ms >= CLOCK_DOUBT_MS or any(_open_ms(row) == end_ms for row in rows)
+            running = next((row for row in rows if _open_ms(row) == end_ms), None)
+            surely = now_ms - end_ms >= CLOCK_DOUBT_MS or running is not None
             until_ms = end_ms if surely else end_ms - HOUR_MS
             closed = [row for row in rows if not until_ms <= _open_ms(row) <= end_ms]
-            return bars_of("mark" if mark else "last", symbol, closed, from_ms, max(until_ms, from_ms))
+            bars = bars_of("mark" if mark else "last", symbol, closed, from_ms, max(until_ms, from_ms))
+            return BarsUntilNow(bars, end_ms, _first_price(running))
 
         return await _readable(what, walk())
 
@@ -111,7 +117,7 @@ class Questions:
         """Ask for the running bar's open: what the fills of this bar's orders are measured against."""
 
         def read(rows: Any) -> Decimal | None:
-            return next((Decimal(row[1]) for row in payloads.rows_of(rows) if _open_ms(row) == open_ms), None)
+            return _first_price(next((row for row in payloads.rows_of(rows) if _open_ms(row) == open_ms), None))
 
         span = {"interval": INTERVAL, "startTime": open_ms, "limit": 1}
         return await self.asker.ask(
@@ -229,6 +235,12 @@ def _of(symbol: str | None) -> dict[str, str]:
 
 def _open_ms(row: Any) -> int:
     return int(row[0])
+
+
+def _first_price(row: Any) -> Decimal | None:
+    """Return the open of a bar; None where there is no bar, or no price in it that could be traded at."""
+    price = None if row is None else Decimal(row[1])
+    return price if price is not None and price.is_finite() and price > 0 else None
 
 
 def _settled_ms(row: Any) -> int:
