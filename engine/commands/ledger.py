@@ -12,7 +12,7 @@ from engine.commands.approvals import SIGNERS, SignersOption
 from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, moment, output
 
 ledger_app = typer.Typer(
-    help="The ledger's file: copy, check, restore, adopt.", no_args_is_help=True, rich_markup_mode=None
+    help="The ledger's file: copy, check, migrate, restore, adopt.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -40,6 +40,20 @@ def ledger_check(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> 
     from engine.custody.keeping import check, contents_text
 
     output(check(ledger), contents_text, as_json)
+
+
+@ledger_app.command("migrate")
+def ledger_migrate(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> None:
+    """Bring a ledger of an older version up to this one's schema, after a checked copy beside it.
+
+    Nothing may run on the ledger meanwhile. No other command does it: they refuse such a ledger, and leave it as it is.
+
+    Example: stagegate ledger migrate
+    """
+    from engine.clock import SystemClock
+    from engine.custody.migrating import migrate, migrated_text
+
+    output(migrate(ledger, SystemClock().now_ms()), migrated_text, as_json)
 
 
 @ledger_app.command("restore")

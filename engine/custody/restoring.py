@@ -11,9 +11,8 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.alerts.lease import Lease
-from engine.alerts.outbox import LEASE as OUTBOX
 from engine.clock import iso
+from engine.custody.alone import be_alone, take_outbox
 from engine.custody.keeping import check, contents_of, file_sha256
 from engine.errors import LedgerError, Problem, UsageError
 from engine.execution.permit import Permit
@@ -32,7 +31,6 @@ RESTORED = "restored"
 
 _WHAT = "ledger restore"
 _BESIDE = ("-wal", "-shm")
-_STOP_ALL = "stop the service, the risk guard and whatever else runs on it, then run this again"
 
 
 @dataclass(frozen=True)
@@ -80,14 +78,14 @@ def restore(file: Path, ledger: Path, by: str, now_ms: int, confirmed: Callable[
     partial = ledger.with_name(f"{ledger.name}.restore")
     with ExitStack() as stack:
         stack.enter_context(InstanceLock(ledger, _WHAT, now_ms))
-        _take_outbox(stack, ledger)
+        take_outbox(stack, ledger)
         stack.callback(_remove, partial)
         _copied(file, partial)
         backup = check(partial)
         plan = _plan(backup, partial, ledger, now_ms)
         if not confirmed(plan):
             raise UsageError(Problem("declined", str(ledger), "not confirmed", "nothing was changed"))
-        _be_alone(ledger)
+        be_alone(ledger)
         Permit.beside(ledger).revoke()
         sha256 = file_sha256(file)
         _note(partial, plan, by, sha256, now_ms)
@@ -117,35 +115,12 @@ def restored_text(done: Restored) -> str:
     return f"{done.ledger} is restored from a backup of SHA-256 {done.sha256}{kept}\n  HALTED: {do}"
 
 
-def _take_outbox(stack: ExitStack, ledger: Path) -> None:
-    lease = Lease.beside(ledger, OUTBOX)
-    stack.callback(lease.release)
-    if not lease.take():
-        raise UsageError(Problem("in-use", str(ledger), "another process delivers its alerts", _STOP_ALL))
-
-
-def _be_alone(ledger: Path) -> None:
-    """Refuse to go on while another process works on the ledger: it would write on into the file that is replaced."""
-    if not ledger.exists():
-        return
-    try:
-        with in_words(ledger):
-            found = opening.connect(ledger, create=False, read_only=False, busy_timeout_ms=0)
-            with closing(found):
-                # only who is alone may leave write-ahead logging; what is in the log is in the file afterwards
-                found.execute("PRAGMA journal_mode = DELETE")
-    except LedgerError as error:
-        if error.problems[0].code == "locked":
-            raise UsageError(Problem("in-use", str(ledger), "another process has it open", _STOP_ALL)) from None
-        # damaged: that is what a restore is for
-
-
 def _copied(file: Path, partial: Path) -> None:
     """Copy the backup beside the ledger, with what is in its log, brought up to this version's schema."""
     opening.check_path(file, create=False)
     with in_words(file), closing(opening.connect(file, create=False, read_only=True, busy_timeout_ms=0)) as one:
         opening.copy(one, file, partial)
-    with Ledger.open(partial):
+    with Ledger.open(partial, migrate=True):
         pass
     for made in partial.parent.glob(f"{partial.name}.schema-*.backup"):
         made.unlink()

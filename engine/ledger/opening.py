@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import LedgerError, Problem
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 OLDEST_SQLITE = (3, 37, 0)
 """The first with STRICT tables."""
+
+
+@dataclass(frozen=True)
+class Leave:
+    """What whoever opens a ledger may do: make it, migrate it, write to it."""
+
+    create: bool = False
+    migrate: bool = False
+    read_only: bool = False
 
 
 def check_sqlite(path: Path, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
@@ -80,47 +90,61 @@ def file_uri(path: Path, *, create: bool, read_only: bool, may_write: bool) -> s
     return f"{base}?mode=ro&immutable=1"
 
 
+@dataclass(frozen=True)
+class Migrated:
+    """A schema brought up to date: from and to which number, and where the checked copy from before lies."""
+
+    before: int
+    after: int
+    copy: Path
+
+
 def bring_up_to_date(
-    connection: sqlite3.Connection, path: Path, steps: Sequence[schema.Migration], *, create: bool, read_only: bool
-) -> None:
-    """Make or migrate the schema, or say why not; a migration first leaves a checked copy beside the ledger.
+    connection: sqlite3.Connection, path: Path, steps: Sequence[schema.Migration], *, may: Leave
+) -> Migrated | None:
+    """Make the schema, migrate it where that is asked for, or say why not; a migration first leaves a checked copy.
+
+    An older schema is refused to whoever did not come to migrate it: a command that is refused afterwards would have
+    changed the ledger beneath whatever still runs on it.
 
     Raises:
-        LedgerError: not-a-ledger, schema-newer, schema-older.
+        LedgerError: not-a-ledger, schema-newer, schema-older: nothing was changed.
     """
     newest = steps[-1].number
-    number = 0 if create and schema.is_empty(connection) else schema.schema_number(connection)
+    number = 0 if may.create and schema.is_empty(connection) else schema.schema_number(connection)
     if number is None:
         help_ = "check the path; nothing was changed"
         raise LedgerError(Problem("not-a-ledger", str(path), "this database is not a stagegate ledger", help_))
     if number > newest:
         problem = f"its schema is number {number}, this version knows up to {newest}"
         raise LedgerError(Problem("schema-newer", str(path), problem, "update stagegate; nothing was changed"))
-    if read_only:
-        if number < newest:
-            problem = f"its schema is number {number}, this version reads {newest}"
-            help_ = "run a command that writes once: it leaves a copy beside the ledger, then migrates it"
-            raise LedgerError(Problem("schema-older", str(path), problem, help_))
-        return
+    if 0 < number < newest and not may.migrate:
+        problem = f"its schema is number {number}, this version works with {newest}"
+        help_ = f"`stagegate ledger migrate --ledger {path}` leaves a checked copy beside it, then brings it up to date"
+        raise LedgerError(Problem("schema-older", str(path), problem, f"{help_}; nothing was changed"))
+    if may.read_only:
+        return None
     use_wal(connection, path)
-    if 0 < number < newest:
-        copy(connection, path, path.with_name(f"{path.name}.schema-{number}.backup"))
-    if number < newest:
-        schema.migrate(connection, steps)
-        if newest >= chain.SINCE:
-            _link(connection)
+    if number == newest:
+        return None
+    # what an older version wrote gets its place in the audit trail: it would be taken for what somebody slipped in
+    link = chain.extend if newest >= chain.SINCE else None
+    if number == 0:
+        schema.migrate(connection, steps, link)
+        return None
+    before = _free(path, number)
+    copy(connection, path, before)
+    schema.migrate(connection, steps, link)
+    return Migrated(number, newest, before)
 
 
-def _link(connection: sqlite3.Connection) -> None:
-    """Give what an older version wrote its place in the audit trail: it would be taken for what somebody slipped in."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        chain.extend(connection)
-        connection.execute("COMMIT")
-    except BaseException:  # also Ctrl-C, and raised again
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+def _free(path: Path, number: int) -> Path:
+    """Return a name for the copy; one from an earlier migration is never written over."""
+    target, again = path.with_name(f"{path.name}.schema-{number}.backup"), 0
+    while target.exists():
+        again += 1
+        target = path.with_name(f"{path.name}.schema-{number}-{again}.backup")
+    return target
 
 
 def use_wal(connection: sqlite3.Connection, path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 APPLICATION_ID = 0x53474C31  # "SGL1" in the file's header: a stagegate ledger
 MIGRATIONS_TABLE = (
@@ -57,8 +57,18 @@ def schema_number(connection: sqlite3.Connection) -> int | None:
     return row[0] if row[0] is not None else None
 
 
-def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
-    """Apply what is pending in one transaction; all of it or nothing, also when two processes begin at once."""
+def migrate(
+    connection: sqlite3.Connection,
+    migrations: Sequence[Migration],
+    then: Callable[[sqlite3.Connection], None] | None = None,
+) -> None:
+    """Apply what is pending in one transaction; all of it or nothing, also when two processes begin at once.
+
+    Args:
+        connection: in autocommit mode.
+        migrations: the steps, those included that were applied before.
+        then: what else belongs to the transaction.
+    """
     from sqlite_utils import Database  # noqa: PLC0415 - imports pandas; keeps queries and appends fast
 
     connection.execute("BEGIN IMMEDIATE")
@@ -71,6 +81,8 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> 
             if migration.number not in applied:
                 database.executescript(migration.sql)
                 database.table("migrations").insert({"number": migration.number, "name": migration.name})
+        if then is not None:
+            then(connection)
         connection.execute("COMMIT")
     except BaseException:  # also Ctrl-C, and raised again: half a migration must not stay
         if connection.in_transaction:

@@ -41,10 +41,15 @@ class Ledger(LedgerReader):
     """An open ledger; close it, or use it in a `with` block.
 
     Appends are plain sqlite3 on the schema that sqlite-utils made (`engine.ledger.schema` says why).
+
+    Attributes:
+        path: of the file.
+        migrated: what opening it brought up to date; None: nothing.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, migrations: Sequence[schema.Migration]) -> None:
         self.path = path
+        self.migrated: opening.Migrated | None = None
         self._connection = connection
         self._migrations = migrations
         self._depth = 0
@@ -56,15 +61,17 @@ class Ledger(LedgerReader):
         *,
         create: bool = False,
         read_only: bool = False,
+        migrate: bool = False,
         busy_timeout_ms: int = _BUSY_TIMEOUT_MS,
         migrations: Sequence[schema.Migration] | None = None,
     ) -> Self:
-        """Open the ledger at `path`; a writing open brings an older schema up to date, after a copy beside it.
+        """Open the ledger at `path`; one of an older schema is refused, and left as it is, unless to be migrated.
 
         Args:
             path: the file; its folder is made where `create` is true.
             create: make the ledger where there is none; an existing one is opened.
-            read_only: refuse every write, `create` included; an older schema is then refused too.
+            read_only: refuse every write, `create` and `migrate` included.
+            migrate: bring an older schema up to date, after a checked copy beside it.
             busy_timeout_ms: how long to wait for another process's writing.
             migrations: the schema's steps; None takes those of this version.
 
@@ -73,14 +80,16 @@ class Ledger(LedgerReader):
         """
         path = Path(path)
         steps = schema.shipped_migrations() if migrations is None else migrations
-        create = create and not read_only
+        create, migrate = create and not read_only, migrate and not read_only
         opening.check_sqlite(path)
         opening.check_path(path, create=create)
         with in_words(path):
             connection = opening.connect(path, create=create, read_only=read_only, busy_timeout_ms=busy_timeout_ms)
             try:
-                opening.bring_up_to_date(connection, path, steps, create=create, read_only=read_only)
+                may = opening.Leave(create=create, migrate=migrate, read_only=read_only)
+                migrated = opening.bring_up_to_date(connection, path, steps, may=may)
                 ledger = cls(path, connection, steps)
+                ledger.migrated = migrated
                 ledger._set_durability()
             except BaseException:  # also Ctrl-C, and raised again: nobody else closes it
                 connection.close()

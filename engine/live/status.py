@@ -225,8 +225,14 @@ def _books(path: Path, unknown: list[str]) -> tuple[InLedger | None, LedgerSide 
             )
             return books, ledger_side(Journal(ledger)), _tolerance_usd(ledger, verdict)
     except StagegateError as error:
-        unknown.append(f"the ledger does not tell: {error.problems[0].problem}")
+        unknown.append(f"the ledger does not tell: {_in_a_line(error)}")
         return None, None, 0.0
+
+
+def _in_a_line(error: StagegateError) -> str:
+    """Return what is wrong, and what to do about it."""
+    problem = error.problems[0]
+    return f"{problem.problem}; {problem.help}" if problem.help else problem.problem
 
 
 def _tolerance_usd(ledger: Ledger, verdict: VerdictRecord | None) -> float:
@@ -244,8 +250,7 @@ def _venue(ledger: Path, mode: Mode, unknown: list[str]) -> tuple[str, tuple[int
     try:
         reached = connection(mode, ledger)
     except StagegateError as error:
-        problem = error.problems[0]
-        unknown.append(f"the venue cannot be asked: {problem.where}: {problem.problem}")
+        unknown.append(f"the venue cannot be asked: {error.problems[0].where}: {_in_a_line(error)}")
         return "", None
 
     async def main(clock: Clock) -> tuple[int, VenueSide]:

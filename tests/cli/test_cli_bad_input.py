@@ -1,4 +1,4 @@
-"""Every command that works on a ledger, on one that is missing, no ledger, damaged or of a newer version: it says so.
+"""Every command that works on a ledger, on one that is missing, no ledger, damaged, newer or older: it says so.
 
 The commands are those of the command line, whichever they are: a new one is tried without being named here.
 """
@@ -16,7 +16,8 @@ import pytest
 import typer
 
 import cli
-from engine.ledger import Ledger
+from engine.ledger import Ledger, Mark
+from engine.ledger.schema import shipped_migrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,18 @@ MAKES_ONE = {"run", "stream", "serve", "caretake", "risk-guard", "launch-guard",
 
 ANSWERS_ANYWAY = {"status", "flatten", "launch-guard", "risk-guard", "policy explain"}
 """What a person needs most when everything is broken: they do what can be done, and say what could not."""
+
+
+STOPS_BEFORE = {
+    "flatten",
+    "incident test-fix",
+    "ledger adopt",
+    "ledger restore",
+    "resume",
+    "risk-guard",
+    "stage evidence verify",
+}
+"""What these miss first, in an empty folder, is the venue, a checkout, a backup or the evidence."""
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
@@ -89,6 +102,13 @@ def newer(path: Path) -> None:
         connection.execute("INSERT INTO migrations (number, name) VALUES (999, 'of tomorrow')")
 
 
+def older(path: Path) -> None:
+    """Make a ledger of the first schema: with something in it that its own version wrote."""
+    with Ledger.open(path, create=True, migrations=shipped_migrations()[:1]) as ledger:
+        ledger.set_meta(kind="paper")
+        ledger.append(Mark("risk", 1, 100.0, 1.0, 100.0, 1.0, 100.0, 0.0))
+
+
 def folder(path: Path) -> None:
     path.mkdir()
 
@@ -114,7 +134,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "spoiled", [None, no_ledger, damaged, newer, folder], ids=lambda how: how.__name__ if how else "missing"
+    "spoiled", [None, no_ledger, damaged, newer, older, folder], ids=lambda how: how.__name__ if how else "missing"
 )
 @pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=[name for name, _ in COMMANDS])
 def test_a_ledger_that_cannot_be_used_is_said_plainly_and_left_alone(
@@ -130,6 +150,8 @@ def test_a_ledger_that_cannot_be_used_is_said_plainly_and_left_alone(
     ledger.parent.mkdir()
     if spoiled is None and name in MAKES_ONE:
         pytest.skip("it begins a ledger")
+    if spoiled is older and name == "ledger migrate":
+        pytest.skip("it is what that needs")
     if spoiled is not None:
         spoiled(ledger)
     monkeypatch.chdir(project)
@@ -144,4 +166,6 @@ def test_a_ledger_that_cannot_be_used_is_said_plainly_and_left_alone(
     if name not in ANSWERS_ANYWAY:
         assert ended.value.code not in (0, None), said
         assert "help:" in said.err, said.err
+    if spoiled is older and name not in STOPS_BEFORE:
+        assert f"stagegate ledger migrate --ledger {ledger}" in said.out + said.err
     assert state(project) == before

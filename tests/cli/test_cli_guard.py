@@ -9,9 +9,11 @@ import json
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -229,6 +231,31 @@ def test_flatten_works_with_a_corrupt_ledger_and_broken_rules(venue: Venue, caps
     assert "going on with what the venue names" in shown.err
     assert "not recorded: " in shown.out
     assert venue.standing == 0
+
+
+def test_flatten_works_with_a_ledger_of_an_older_version_and_leaves_the_rest_to_a_person(
+    venue: Venue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(venue.ledger)) as raw:
+        raw.executescript("DROP TABLE audit; DELETE FROM migrations WHERE number = 3")
+    before = venue.ledger.read_bytes()
+    needed = f"`stagegate ledger migrate --ledger {venue.ledger}`"
+    looked = run("risk-guard", "--paper", *venue.where, *venue.reports, "--once", "--json")
+    assert (looked, json.loads(capsys.readouterr().out)["outcome"]) == (20, "REDUCE_ONLY"), "the equity is not known"
+    assert run("flatten", "--paper", *venue.where, "--yes") == 0
+    shown = capsys.readouterr().out
+    assert "not recorded: " in shown
+    assert needed in shown
+    assert venue.standing == 0
+    assert run("resume", "--paper", *venue.where, *venue.reports, "--yes", "--reason", "try") == 1
+    assert needed in capsys.readouterr().err
+    assert not venue.permit.present()
+    assert venue.ledger.read_bytes() == before
+    assert run("ledger", "migrate", "--ledger", venue.ledger) == 0
+    capsys.readouterr()
+    assert run("flatten", "--paper", *venue.where, "--yes", "--reason", "again") == 0
+    assert "not recorded" not in capsys.readouterr().out
+    assert run("resume", "--paper", *venue.where, *venue.reports, "--yes") == 0
 
 
 def test_R166_a_refused_key_halts_and_says_what_a_person_must_do(

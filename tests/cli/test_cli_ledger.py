@@ -1,4 +1,4 @@
-"""`ledger backup`, `check`, `restore` and `adopt` as people call them."""
+"""`ledger backup`, `check`, `migrate`, `restore` and `adopt` as people call them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -176,6 +177,44 @@ def test_whoever_would_write_into_the_past_of_a_ledger_is_refused(
     assert run(*words, "--ledger", ledger) == 2
     assert "error[clock-back]" in capsys.readouterr().err
     assert everything(tmp_path) == before
+
+
+def aged(ledger: Path) -> None:
+    """Make it one of the version before the audit trail."""
+    with closing(sqlite3.connect(ledger)) as raw:
+        raw.executescript("DROP TABLE audit; DELETE FROM migrations WHERE number = 3")
+
+
+def test_an_older_ledger_is_migrated_once_it_is_left_alone_and_its_copy_may_be_put_back(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("ledger", "migrate", "--ledger", ledger) == 0
+    assert "there is nothing to do" in capsys.readouterr().out
+    aged(ledger)
+    before = everything(tmp_path)
+    with InstanceLock(ledger, "stagegate run", START_MS):
+        assert run("ledger", "migrate", "--ledger", ledger) == 2
+        assert "error[second-instance]" in capsys.readouterr().err
+    with closing(sqlite3.connect(ledger)) as other:
+        other.execute("SELECT count(*) FROM events").fetchone()
+        assert run("ledger", "migrate", "--ledger", ledger) == 2
+        assert "error[in-use]" in capsys.readouterr().err
+        assert run("ledger", "restore", ledger, "--ledger", ledger, "--yes") == 2
+    capsys.readouterr()
+    assert everything(tmp_path) == before
+    assert run("ledger", "migrate", "--ledger", ledger) == 0
+    copy = tmp_path / "ledger.db.schema-2.backup"
+    shown = capsys.readouterr().out
+    assert "its schema is number 3 now, it was 2" in shown
+    assert str(copy) in shown
+    with Ledger.open(ledger, read_only=True) as opened:
+        opened.verify()
+        assert opened.audit_head().length == 4
+    assert notes(ledger) == ["one", "two"]
+    assert run("ledger", "restore", copy, "--ledger", ledger, "--yes") == 0, "it is brought up to date on the way"
+    assert notes(ledger) == ["one", "two"]
+    assert run("ledger", "check", "--ledger", ledger) == 0
+    assert {file.name for file in tmp_path.glob("*.backup")} == {copy.name}
 
 
 def test_a_full_disk_or_a_folder_that_is_none_leaves_everything_as_it_was(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import LedgerError
-from engine.ledger import Event, Ledger, VerdictRecord
+from engine.ledger import Event, Ledger, VerdictRecord, chain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,10 +92,20 @@ def test_a_chain_that_is_made_anew_after_a_change_has_another_head(path: Path, t
         assert forged.audit_head() != head
 
 
-def test_rows_from_before_the_trail_join_it_with_the_migration(path: Path) -> None:
+def interrupted(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_rows_from_before_the_trail_join_it_with_the_migration(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript("DROP TABLE audit; DELETE FROM migrations WHERE number = 3")
-    with Ledger.open(path) as ledger:
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "extend", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Ledger.open(path, migrate=True)
+    with closing(sqlite3.connect(path)) as raw:  # killed before the trail was laid: it is of the old schema, whole
+        assert raw.execute("SELECT max(number) FROM migrations").fetchone() == (2,)
+    with Ledger.open(path, migrate=True) as ledger:
         assert ledger.audit_head().length == 10
         ledger.verify()  # what an older version wrote is no stranger's
         ledger.append(verdict(7))

@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import LedgerError
 from engine.ledger import Event, FactsSnapshot, Ledger, Mark, StoredDocument
-from engine.ledger.opening import check_sqlite, file_uri
+from engine.ledger.opening import Migrated, check_sqlite, file_uri
 from engine.ledger.schema import APPLICATION_ID, Migration, migrate, shipped_migrations
 
 if TYPE_CHECKING:
@@ -176,9 +176,10 @@ def test_the_shipped_migrations_are_numbered_without_holes() -> None:
     assert [step.number for step in shipped_migrations()] == list(range(1, len(shipped_migrations()) + 1))
 
 
-def test_an_older_schema_is_migrated_by_a_writer_after_a_copy_beside_it(path: Path) -> None:
+def test_an_older_schema_is_migrated_where_that_is_asked_for_after_a_copy_beside_it(path: Path) -> None:
     steps = (*shipped_migrations(), NEXT)
-    with Ledger.open(path, migrations=steps) as ledger:
+    with Ledger.open(path, migrate=True, migrations=steps) as ledger:
+        assert ledger.migrated == Migrated(NOW, NOW + 1, path.with_name(f"ledger.db.schema-{NOW}.backup"))
         assert ledger._rows("SELECT x FROM later") == [("a;b",)]
         assert ledger._rows("SELECT number, name FROM migrations") == [*((step.number, step.name) for step in steps)]
         assert ledger.last_mark("risk") == MARK
@@ -187,7 +188,8 @@ def test_an_older_schema_is_migrated_by_a_writer_after_a_copy_beside_it(path: Pa
     with Ledger.open(copy, read_only=True) as before:
         assert before.last_mark("risk") == MARK
         before.verify()
-    with Ledger.open(path, migrations=steps) as ledger:
+    with Ledger.open(path, migrate=True, migrations=steps) as ledger:
+        assert ledger.migrated is None
         assert len(ledger._rows("SELECT x FROM later")) == 1
     assert sorted(file.name for file in path.parent.iterdir()) == ["ledger.db", copy.name]
 
@@ -196,24 +198,37 @@ def test_a_ledger_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> 
     where = tmp_path / "old.db"
     with Ledger.open(where, create=True, migrations=shipped_migrations()[:1]) as ledger:
         ledger.append(MARK)
-    with Ledger.open(where) as ledger:
+    with Ledger.open(where, migrate=True) as ledger:
         ledger.verify()
         assert ledger.last_mark("risk") == MARK
         assert ledger.parents("risk") == ()
 
 
-def test_an_older_schema_is_refused_to_a_reader(path: Path) -> None:
+@pytest.mark.parametrize(
+    "how", [{"read_only": True}, {}, {"create": True}, {"read_only": True, "migrate": True}], ids=str
+)
+def test_an_older_schema_is_refused_to_whoever_did_not_come_to_migrate_it(path: Path, how: dict[str, bool]) -> None:
     before = path.read_bytes()
-    code, problem, help_ = refusal(lambda: Ledger.open(path, read_only=True, migrations=(*shipped_migrations(), NEXT)))
-    assert (code, problem) == ("schema-older", f"its schema is number {NOW}, this version reads {NOW + 1}")
-    assert "copy beside" in help_
+    steps = (*shipped_migrations(), NEXT)
+    code, problem, help_ = refusal(lambda: Ledger.open(path, migrations=steps, **how))
+    assert (code, problem) == ("schema-older", f"its schema is number {NOW}, this version works with {NOW + 1}")
+    assert f"`stagegate ledger migrate --ledger {path}`" in help_
     assert path.read_bytes() == before
     assert len(list(path.parent.iterdir())) == 1
 
 
+def test_the_copy_of_an_earlier_migration_is_not_written_over(path: Path) -> None:
+    earlier = path.with_name(f"ledger.db.schema-{NOW}.backup")
+    earlier.write_text("of an earlier time")
+    with Ledger.open(path, migrate=True, migrations=(*shipped_migrations(), NEXT)) as ledger:
+        assert ledger.migrated is not None
+        assert ledger.migrated.copy.name == f"ledger.db.schema-{NOW}-1.backup"
+    assert earlier.read_text() == "of an earlier time"
+
+
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_newer_schema_is_refused_to_everyone(path: Path, read_only: bool) -> None:  # noqa: FBT001
-    with Ledger.open(path, migrations=(*shipped_migrations(), NEXT)):
+    with Ledger.open(path, migrate=True, migrations=(*shipped_migrations(), NEXT)):
         pass
     before = path.read_bytes()
     code, problem, _ = refusal(lambda: Ledger.open(path, read_only=read_only, create=not read_only))
@@ -222,7 +237,7 @@ def test_a_newer_schema_is_refused_to_everyone(path: Path, read_only: bool) -> N
 
 
 def test_a_migration_that_fails_leaves_the_old_schema_whole(path: Path) -> None:
-    code, problem, _ = refusal(lambda: Ledger.open(path, migrations=(*shipped_migrations(), BROKEN)))
+    code, problem, _ = refusal(lambda: Ledger.open(path, migrate=True, migrations=(*shipped_migrations(), BROKEN)))
     assert code == "database"
     assert "nowhere" in problem
     with Ledger.open(path) as ledger:
