@@ -28,8 +28,22 @@ if TYPE_CHECKING:
 ASKED, APPROVED, USED = "approval_request", "approval", "approval_given"
 
 WAITING = "waiting"
-OVER = frozenset({"used", "expired"})
+HOLDS = "holds"
+OVER = frozenset({"used", "expired", HOLDS})
 """Where a request stands when no signature counts any more."""
+
+LASTING = frozenset({"bundle", "confirm"})
+"""What enough people signed in time, and holds for as long as what they signed stays what it is."""
+
+_ASKED_BY = {
+    "bundle": "stagegate launch-guard",
+    "confirm": "stagegate launch-guard",
+    "waive": "stagegate waive …",
+    "promote": "stagegate stage promote --key …",
+    "restart": "stagegate restart INC-… --key …",
+    "adopt": "stagegate ledger adopt … --key …",
+}
+"""How an action is asked for; of the others a verdict asks."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +124,12 @@ class Tally:
 
     @property
     def state(self) -> str:
-        """Say it in one word: used, granted, expired or waiting."""
+        """Say it in one word: used, holds, granted, expired or waiting."""
         if self.used_ms is not None:
             return "used"
         if self.expired:
-            return "expired"
+            lasts = self.request.action in LASTING and len(self.signers) >= self.request.approvals
+            return HOLDS if lasts else "expired"
         return "granted" if self.granted else WAITING
 
     def to_json(self) -> dict[str, Any]:
@@ -158,8 +173,7 @@ def approve(ledger: Ledger, request_id: str, key: Path, signers: Path, now_ms: i
     tally = find(ledger, request_id, signers, now_ms)
     identity = tally.request.request_id
     if tally.state in OVER:
-        when = iso(tally.used_ms if tally.used_ms is not None else tally.request.expires_ms)
-        raise UsageError(Problem("over", identity, f"it is {tally.state} since {when}", "ask for it anew"))
+        raise UsageError(_over(tally))
     signature = sign(tally.request.document.encode(), key)
     signer = verified(tally.request.document.encode(), signature, signers, now_ms)
     if (why := _objection(tally.request, signer, tally.signers)) is not None:
@@ -167,6 +181,17 @@ def approve(ledger: Ledger, request_id: str, key: Path, signers: Path, now_ms: i
     document = json.dumps({"signature": signature}, sort_keys=True)
     ledger.append(Event(f"{identity}-{sha256_of(signature)[:12]}", now_ms, APPROVED, identity, document))
     return find(ledger, identity, signers, now_ms)
+
+
+def _over(tally: Tally) -> Problem:
+    request = tally.request
+    if tally.state == HOLDS:
+        problem = f"{', '.join(signer.name for signer in tally.signers)} signed it in time, and it holds"
+        return Problem("over", request.request_id, problem, "nothing is left to be signed")
+    when = iso(tally.used_ms if tally.used_ms is not None else request.expires_ms)
+    command = _ASKED_BY.get(request.action)
+    help_ = f"ask for it anew: `{command}`" if command else "the verdict asks for it anew, while what it is about lasts"
+    return Problem("over", request.request_id, f"it is {tally.state} since {when}", help_)
 
 
 def find(ledger: Ledger, request_id: str, signers: Path, now_ms: int) -> Tally:

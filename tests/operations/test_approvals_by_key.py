@@ -125,6 +125,26 @@ def test_A69_a_request_ends_at_its_expiry(ledger: Ledger, keys: Path, signers: P
     assert find(ledger, identity, signers, NOW_MS + after_ms).state == state
 
 
+@pytest.mark.parametrize(("action", "state"), [("bundle", "holds"), ("confirm", "holds"), ("waive", "expired")])
+def test_A90_what_lasts_is_not_called_expired_once_enough_people_signed_it_in_time(
+    ledger: Ledger, keys: Path, signers: Path, action: str, state: str
+) -> None:
+    identity = ask(ledger, dataclasses.replace(RESTART, action=action))
+    late_ms = NOW_MS + 8 * DAY_MS
+    for name in ("alice", "bob"):
+        assert find(ledger, identity, signers, late_ms).state == "expired"
+        approve(ledger, identity, keys / name, signers, NOW_MS + 1)
+    assert find(ledger, identity, signers, late_ms).state == state
+    before = len(ledger.events(APPROVED))
+    with pytest.raises(UsageError) as caught:
+        approve(ledger, identity, keys / "carol", signers, late_ms)
+    (problem,) = caught.value.problems
+    assert problem.help == (
+        "nothing is left to be signed" if state == "holds" else "ask for it anew: `stagegate waive …`"
+    )
+    assert len(ledger.events(APPROVED)) == before
+
+
 def test_A69_nobody_signs_what_is_over(ledger: Ledger, keys: Path, signers: Path) -> None:
     identity = ask(ledger, RESTART)
     with pytest.raises(UsageError, match="it is expired since 2026-03-08T12:00:00Z"):

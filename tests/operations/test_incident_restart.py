@@ -169,6 +169,21 @@ def test_R181_A69_two_people_other_than_who_asks_sign_by_key(
     assert ("sign_off" in failing(restart)) == (counted < 2)
 
 
+def test_A69_whoever_asks_beside_a_request_that_runs_is_given_that_one(desk: Desk, keys: Path) -> None:
+    (waits,) = Posture.from_json(json.loads(desk.ledger.events("posture")[-1].document)).requests
+    gate = SignedRestarts(desk.ledger, keys / "allowed_signers", bundle_hashes(bundle()), NOW_MS - waits.at_ms)
+    of_halt = gate.ask(waits, decision_id="V1", stage=3, amount_usd=None)
+
+    def asked(at_ms: int) -> str:
+        return ask_for_restart(desk.ledger, bundle(), desk.found(), "carol", at_ms).request_id
+
+    assert asked(NOW_MS - 1) == of_halt.request_id, "two requests would split the signatures"
+    anew = asked(NOW_MS)
+    assert anew != of_halt.request_id, "its time is over"
+    assert asked(NOW_MS + 1) == anew
+    assert len(desk.ledger.events("approval_request")) == 2
+
+
 def test_A90_signatures_for_another_release_do_not_count(ready: Desk, keys: Path) -> None:
     other = dataclasses.replace(bundle(), name="R2")
     object.__setattr__(other, "digest", "d" * 64)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.bounds import RESTART, restart_cap_usd
 from engine.ledger import Event
-from engine.operations.approvals import ApprovalRequest, SignedApprovals, ask
+from engine.operations.approvals import ASKED, ApprovalRequest, SignedApprovals, ask
 from engine.operations.incidents.book import GRANTED
 from engine.operations.incidents.restart_facts import LAUNCH, REOPEN
 from engine.operations.incidents.restarting import waiting
@@ -52,13 +52,16 @@ def grant(ledger: Ledger, bundle: Bundle, incident: Incident, restart: Restart, 
 
 
 def ask_for_restart(ledger: Ledger, bundle: Bundle, incident: Incident, by: str, now_ms: int) -> ApprovalRequest:
-    """Ask people to sign the restart; who asks does not sign (A69).
+    """Ask people to sign the restart; who asks does not sign (A69). Where a request for it still runs, it is that one.
 
     Raises:
         UsageError: there is nothing to restart.
         LedgerError: the ledger cannot be written.
     """
     wait = waiting(ledger, incident)
+    hashes = bundle_hashes(bundle)
+    if (running := _running(ledger, wait.request, hashes["digest"], now_ms)) is not None:
+        return running
     request = ApprovalRequest(
         action=RESTART,
         subject=wait.request.subject,
@@ -69,10 +72,20 @@ def ask_for_restart(ledger: Ledger, bundle: Bundle, incident: Incident, by: str,
         decision_id=incident.verdict_id,
         stage=wait.posture.stage,
         amount_usd=restart_cap_usd(bundle.policies["stages"], wait.posture),
-        hashes=bundle_hashes(bundle),
+        hashes=hashes,
     )
     ask(ledger, request)
     return request
+
+
+def _running(ledger: Ledger, wanted: Request, digest: str, now_ms: int) -> ApprovalRequest | None:
+    """Return the request for a restart under this release that people may still sign: two would split signatures."""
+    for event in reversed(ledger.events(ASKED, from_ms=wanted.at_ms)):
+        asked = ApprovalRequest.from_document(event.document)
+        same = (asked.action, asked.subject, asked.asked_ms) == (RESTART, wanted.subject, wanted.at_ms)
+        if same and asked.hashes.get("digest") == digest and now_ms < asked.expires_ms:
+            return asked
+    return None
 
 
 def ask_committee(ledger: Ledger, bundle: Bundle, incident: Incident, by: str, now_ms: int) -> ApprovalRequest:
