@@ -18,6 +18,7 @@ from engine.errors import LedgerError, Problem, UsageError
 from engine.execution.permit import Permit
 from engine.ledger import Event, Ledger, opening
 from engine.ledger.faults import in_words
+from engine.live.account_time import clock_of
 from engine.live.lock import InstanceLock
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def restore(file: Path, ledger: Path, by: str, now_ms: int, confirmed: Callable[
         file: the backup.
         ledger: of the account; may be missing or damaged.
         by: who asks.
-        now_ms: the machine's time.
+        now_ms: the machine's time, for whoever meets the lock meanwhile.
         confirmed: told what will happen; whether to go on.
 
     Raises:
@@ -82,6 +83,8 @@ def restore(file: Path, ledger: Path, by: str, now_ms: int, confirmed: Callable[
         stack.callback(_remove, partial)
         _copied(file, partial)
         backup = check(partial)
+        with Ledger.open(partial, read_only=True) as copied:
+            now_ms = clock_of(copied, ledger).now_ms()  # a simulated venue has a time of its own, and so has its ledger
         plan = _plan(backup, partial, ledger, now_ms)
         if not confirmed(plan):
             raise UsageError(Problem("declined", str(ledger), "not confirmed", "nothing was changed"))
@@ -129,8 +132,9 @@ def _copied(file: Path, partial: Path) -> None:
 def _plan(backup: Contents, partial: Path, ledger: Path, now_ms: int) -> Plan:
     where = str(ledger)
     if backup.last_event_ms is not None and backup.last_event_ms > now_ms:
-        problem = f"the machine's clock shows {iso(now_ms)}, the backup's last event is of {iso(backup.last_event_ms)}"
-        raise UsageError(Problem("clock-back", where, problem, "set the clock right, then run this again"))
+        problem = f"the clock here says {iso(now_ms)}, the backup's last event is of {iso(backup.last_event_ms)}"
+        help_ = "set the clock right, or, of a simulated account, start its venue; then run this again"
+        raise UsageError(Problem("clock-back", where, problem, help_))
     aside = _free(ledger, now_ms) if ledger.exists() else None
     try:
         with Ledger.open(ledger, read_only=True) as now, Ledger.open(partial, read_only=True) as then:

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 _LIVE, _REHEARSAL = "live", "rehearsal"
 
 
-def clock_of(ledger: Ledger) -> Clock:
+def clock_of(ledger: Ledger, path: Path | None = None) -> Clock:
     """Return the time of a ledger's account; of one that cannot be reached, or is none, the machine's.
+
+    Args:
+        ledger: open.
+        path: beside which its venue is announced; None: the ledger's own.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -31,7 +35,7 @@ def clock_of(ledger: Ledger) -> Clock:
     from engine.live.connection import MODES, connection  # noqa: PLC0415 - keeps `verdict` of a rehearsal fast
 
     try:
-        said = connection(MODES[kind], ledger.path).announcement if kind in MODES else None
+        said = connection(MODES[kind], path or ledger.path).announcement if kind in MODES else None
     except UsageError:
         said = None
     return SimulatedClock(said.simulated_ms(real.now_ms())) if said is not None and said.paced else real

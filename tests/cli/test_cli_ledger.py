@@ -21,6 +21,7 @@ from engine.execution.permit import Permit
 from engine.inquiry import posture_at
 from engine.ledger import Event, Ledger
 from engine.live.account import RISK, RiskAccount
+from engine.live.connection import Announcement, announce, announced_beside
 from engine.live.lock import InstanceLock
 from engine.live.opening import FOR_EVER_MS
 from engine.risk_guard.books import read_books
@@ -108,6 +109,21 @@ def test_a_restore_keeps_the_file_before_halts_and_says_what_is_lost(
     assert notes(ledger) == ["one", "two"]
     ledger.unlink()
     assert run("ledger", "restore", copy, "--ledger", ledger, "--yes") == 0, "and one that is gone"
+
+
+def test_a_ledger_whose_simulated_venue_is_ahead_of_the_machine_is_restored_in_the_venues_time(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, here_ms = tmp_path / "copy.db", START_MS - 40 * HOUR_MS
+    assert run("ledger", "backup", copy, "--ledger", ledger) == 0
+    monkeypatch.setattr(SystemClock, "now_ms", lambda _: here_ms)
+    assert run("ledger", "restore", copy, "--ledger", ledger, "--yes") == 2
+    assert "start its venue" in capsys.readouterr().err
+    ahead = Announcement("http://127.0.0.1:1", "ws://127.0.0.1:1", "key", "secret", START_MS + HOUR_MS, here_ms)
+    announce(announced_beside(ledger), ahead)
+    assert run("ledger", "restore", copy, "--ledger", ledger, "--yes") == 0
+    with Ledger.open(ledger, read_only=True) as opened:
+        assert [event.at_ms for event in opened.events("restored")] == [START_MS + HOUR_MS]
 
 
 def test_a_restore_that_may_not_be_changes_nothing(
