@@ -114,8 +114,9 @@ def plan_text(plan: Plan, ledger: Path) -> str:
 def restored_text(done: Restored) -> str:
     """Return what was done, for people."""
     kept = f"\n  the file before it is kept as {done.plan.aside}" if done.plan.aside else ""
-    do = "hold it against the venue with `stagegate status`, then `stagegate resume`"
-    return f"{done.ledger} is restored from a backup of SHA-256 {done.sha256}{kept}\n  HALTED: {do}"
+    do = "hold it against the venue with `stagegate status`; close what stands with `stagegate flatten`"
+    then = "then `stagegate resume --reason …`, which goes on from flat only and says what else is missing"
+    return f"{done.ledger} is restored from a backup of SHA-256 {done.sha256}{kept}\n  HALTED: {do},\n  {then}"
 
 
 def _copied(file: Path, partial: Path) -> None:

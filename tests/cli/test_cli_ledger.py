@@ -96,6 +96,7 @@ def test_a_restore_keeps_the_file_before_halts_and_says_what_is_lost(
     shown = capsys.readouterr()
     assert "1 links that are only in the present file" in shown.err
     assert "HALTED" in shown.out
+    assert shown.out.index("stagegate flatten") < shown.out.index("stagegate resume"), "it goes on from flat only"
     assert notes(ledger) == ["one", "two"]
     assert not permit.present(), "nothing adds risk until a person resumes"
     (kept,) = tmp_path.glob("ledger.db.replaced-*")
