@@ -210,14 +210,22 @@ def _approvals(ledger: Ledger, signers: Path, bundle: Bundle) -> SignedRestarts:
 def _beside(
     post: Post, request: RunRequest, show: Callable[[str], None]
 ) -> Callable[[], Coroutine[object, object, None]] | None:
-    """Return what runs as long as the desk does, each in a thread of its own: the outbox, and who hears commands."""
+    """Return what runs as long as the desk does, each in a thread of its own: the outbox, and who hears commands.
+
+    A mistake in the alerts file, which nobody signs and which may change at any time, is told and keeps no desk from
+    its work: a runner that died would come back to the same file.
+    """
     from engine.alerts.apart import apart  # noqa: PLC0415 - only where something runs for long
     from engine.alerts.outbox import deliver_alerts  # noqa: PLC0415 - the same
     from engine.alerts.settings import alert_settings  # noqa: PLC0415 - the same
     from engine.telegram import serve_commands  # noqa: PLC0415 - the same
 
     release = post.place.release
-    settings = alert_settings(release.config, release.bundle.path)
+    try:
+        settings = alert_settings(release.config, release.bundle.path)
+    except ConfigError as error:
+        show(f"no alerts and no commands by chat until this is mended and the runner started again: {error}")
+        return None
     works: list[Callable[[], Coroutine[object, object, None]]] = []
 
     async def deliver(stop: asyncio.Event) -> None:

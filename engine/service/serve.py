@@ -6,14 +6,16 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+from engine.alerts.settings import alert_settings
 from engine.clock import SECOND_MS, SystemClock, wait_s
 from engine.config import load_config
-from engine.errors import Problem, StagegateError, UsageError
+from engine.errors import ConfigError, Problem, StagegateError, UsageError
 from engine.inquiry import ALLOW, LAUNCH
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.live.connection import Mode, connection
 from engine.live.lock import InstanceLock, holder
+from engine.live.opening import launched_ms
 from engine.live.paper import paper_account
 from engine.live.service_sign import locked_as
 from engine.policy.bundle import load_bundle
@@ -52,6 +54,7 @@ def serve(request: ServeRequest, show: Callable[[str], None]) -> None:
         with Ledger.open(request.ledger, create=True) as ledger:
             check_kind(ledger, request.mode)
             bundle = in_force(request, ledger, show)
+            _check_alerts(bundle, ledger, show)
         if request.shadow is not None:
             check_candidate(load_bundle(request.shadow), bundle)
         _wait_for_others(request.ledger, settings.stop_within_s, show)
@@ -76,6 +79,20 @@ def in_force(request: ServeRequest, ledger: Ledger, show: Callable[[str], None])
         show(f"{error}\ngoing on with the release that was in force, {short_hash(before.digest)}")
         return before
     return kept(found, request.ledger)
+
+
+def _check_alerts(bundle: Bundle, ledger: Ledger, show: Callable[[str], None]) -> None:
+    """Refuse to begin with alerts that reach nobody; a desk that was launched before goes on, and it is told.
+
+    Raises:
+        ConfigError: with every mistake of the alerts file.
+    """
+    try:
+        alert_settings(load_config(bundle.config_path), bundle.path)
+    except ConfigError as error:
+        if launched_ms(ledger) is None:
+            raise
+        show(f"{error}\ngoing on without alerts")
 
 
 def _last(request: ServeRequest, ledger: Ledger) -> Bundle | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,23 +13,33 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 import cli
+from engine.alerts.settings import FILE_NAME as ALERTS
 from engine.clock import wait_s
+from engine.commands.shared import CONFIG, RULES
 from engine.errors import UsageError
+from engine.execution.permit import Permit
 from engine.ledger import Ledger
+from engine.live.connection import Mode
 from engine.live.lock import holder
 from engine.live.paper import started_beside
 from engine.live.service_sign import locked_as, read_sign, service_beside
+from engine.runner.run import RunRequest, _beside, release_of
 from engine.service.book import CHILD_DIED, SERVICE
 from engine.service.notify import Systemd
+from engine.service.serve import _check_alerts
 from engine.service.settings import DEFAULT, load_settings
+from tests.risk_guard.guarding import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from engine.runner.open import Post
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
@@ -189,6 +200,30 @@ def test_a_service_that_cannot_start_says_what_is_missing_and_starts_nothing(
     assert said in capsys.readouterr().err
     assert not started_beside(ledger).exists()
     assert not service_beside(ledger).exists()
+
+
+def test_a_mistake_in_the_alerts_file_stops_who_begins_and_never_a_desk_that_was_launched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("config", "policies"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "config" / ALERTS).write_text("routes:\n  hook:\n    url: json://in.the.open/token\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as refused:
+        cli.main(["serve", "--paper", "--ledger", "trading.db"])
+    assert refused.value.code not in {0, None}
+    assert "`routes.hook.url` must be" in capsys.readouterr().err
+    assert not started_beside(tmp_path / "trading.db").exists()
+    said: list[str] = []
+    release = release_of(CONFIG, RULES)
+    begin(tmp_path, Permit.beside(tmp_path / "ledger.db"), None)
+    with Ledger.open(tmp_path / "ledger.db") as ledger:
+        _check_alerts(release.bundle, ledger, said.append)
+    post = cast("Post", SimpleNamespace(place=SimpleNamespace(release=release)))
+    where = (CONFIG, RULES, tmp_path / "ledger.db")
+    request = RunRequest(*where, Mode.PAPER, tmp_path / "signers", prices=None, command="stream")
+    assert _beside(post, request, said.append) is None
+    assert ["`routes.hook.url` must be" in line for line in said] == [True, True]
 
 
 def test_R069_the_unit_and_the_session_prod_r1_start_a_service_with_options_that_there_are(
