@@ -47,13 +47,14 @@ class ReplayLike(Protocol):
     def identical(self) -> bool: ...  # noqa: D102
 
 
-def verdict_text(record: VerdictRecord, ledger: Path, *, why: bool) -> str:
+def verdict_text(record: VerdictRecord, ledger: Path, *, why: bool, more: str = "add `--why` for every reason") -> str:
     """Return a recorded verdict.
 
     Args:
         record: the verdict.
         ledger: the file that recorded it.
         why: every reason and distance; else the heading and the reason in a sentence.
+        more: how whoever reads the sentence comes to every reason.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -64,7 +65,7 @@ def verdict_text(record: VerdictRecord, ledger: Path, *, why: bool) -> str:
             return why_text(verdict, read_standing(reader, verdict))
         standing = read_standing(reader, verdict, tail=1)
     lines = header_lines(verdict, standing)
-    return "\n".join([*lines, f"  {sentence(verdict)}", f"  {verdict.verdict_id}: add `--why` for every reason"])
+    return "\n".join([*lines, f"  {sentence(verdict)}", f"  {verdict.verdict_id}: {more}"])
 
 
 def verdict_log_table(records: Sequence[VerdictRecord]) -> RichTable:

@@ -13,7 +13,7 @@ from engine.inquiry import ACTION, posture_at
 from engine.ledger import Ledger
 from engine.live.account import RISK
 from engine.live.account_time import clock_of
-from engine.live.opening import FOR_EVER_MS
+from engine.live.opening import FOR_EVER_MS, launched_ms
 from engine.live.status import Status, status
 from engine.live.status_text import status_text
 from engine.operations.approvals import tallies
@@ -82,7 +82,7 @@ def _verdict(desk: ChatDesk, *, why: bool = False) -> str:
         record = ledger.latest_verdict(policy=ACTION)
     if record is None:
         return "no verdict yet"
-    return verdict_text(record, desk.ledger, why=why)
+    return verdict_text(record, desk.ledger, why=why, more="/why: every reason")
 
 
 def _why(desk: ChatDesk) -> str:
@@ -116,15 +116,17 @@ def _pnl(desk: ChatDesk) -> str:
         lines.append(f"drawdown {percent(100 * max(0.0, 1 - last.nav / peak))}")
         lines += [f"{words:<8} {_made(ledger, last, days)}" for words, days in _WINDOWS]
         since = {one.symbol: one.pnl_usd for one in ledger.last_sleeve_marks(RISK, day_start(last.at_ms))}
+        held = ledger.held(RISK)  # by now: a sleeve's mark is from before the orders of its bar
         for one in ledger.last_sleeve_marks(RISK):
             today = usd(one.pnl_usd - since.get(one.symbol, 0.0), signed=True)
-            lines.append(f"{one.symbol:<8} {today} today, holds {number(one.qty, 6, signed=True)}")
+            lines.append(f"{one.symbol:<8} {today} today, holds {number(held.get(one.symbol, 0.0), 6, signed=True)}")
     return "\n".join(lines)
 
 
 def _made(ledger: Ledger, last: Mark, days: int) -> str:
-    """Return what was made in so many days, 0: since midnight; flows do not count."""
-    before = ledger.last_mark(RISK, last.at_ms - days * DAY_MS if days else day_start(last.at_ms))
+    """Return what was made in so many days, 0: since midnight, or the launch after it; flows do not count."""
+    since_ms = last.at_ms - days * DAY_MS if days else max(day_start(last.at_ms), launched_ms(ledger) or 0)
+    before = ledger.last_mark(RISK, since_ms)
     return "unknown: not that old" if before is None else percent(100 * (last.nav / before.nav - 1), 2, signed=True)
 
 

@@ -84,6 +84,8 @@ def test_a_verdict_in_short_and_in_full(records: tuple[VerdictRecord, ...], ledg
     assert short.splitlines()[:2] == full.splitlines()[:2]
     assert short.splitlines()[0].startswith("R1 · Stage 3 · $15,000 cap")
     assert reduced.verdict_id in short
+    in_chat = terminal.verdict_text(reduced, ledger_path, why=False, more="/why: every reason")
+    assert in_chat.splitlines()[-1].endswith(f"{reduced.verdict_id}: /why: every reason")
     assert "\n  harder  PAUSE at drawdown" in full
     assert fits(full)
 

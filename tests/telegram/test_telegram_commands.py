@@ -6,13 +6,17 @@ import io
 import json
 import logging
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.alerts.alert import QUEUED
-from engine.ledger import Ledger
+from engine.clock import HOUR_MS
+from engine.ledger import Fill, Ledger, SleeveMark
+from engine.telegram.answers import answer
 from engine.telegram.record import COMMAND, STRANGERS_A_MINUTE
+from tests.risk_guard.guarding import START_MS
 from tests.telegram.botapi import ALICE, GROUP, MALLORY, TOKEN, BotApi, Fault
 from tests.telegram.conftest import ENVIRON, Listening, desk_in
 
@@ -60,6 +64,20 @@ def test_questions_are_answered_from_the_ledger_and_the_venue(venue: Venue, api:
     assert [(command, outcome) for command, outcome, _ in recorded(desk)] == [(name, "answered") for name in wanted]
     assert venue.permit.present()
     assert venue.standing == 8, "nothing was touched"
+
+
+def test_what_a_desk_made_and_holds_is_told_on_its_first_day_as_it_is_by_now(alone: ChatDesk) -> None:
+    later_ms = START_MS + HOUR_MS
+    fill = Fill("f", "risk", later_ms, "BTCUSDT", 1, 0.25, 100.0, 100.0, "bar_open", 0.0, "", "rebalance")
+    with Ledger.open(alone.ledger) as ledger:
+        began = ledger.last_mark("risk")
+        assert began is not None
+        ledger.append(replace(began, at_ms=later_ms, nav=began.nav * 1.01, equity_usd=began.equity_usd * 1.01))
+        ledger.append([SleeveMark("risk", later_ms, "BTCUSDT", 0.0, 100.0, 0.0, 1.0), fill])
+    said = answer("pnl", alone)
+    assert "today    +1.00 %" in said
+    assert "7 days   unknown: not that old" in said
+    assert "BTCUSDT  $0.00 today, holds +0.250000" in said
 
 
 @pytest.mark.usefixtures("listening")
