@@ -6,6 +6,7 @@ away (R112, R167). What nobody could tell is listed, never left out.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from engine.execution.reconcile import Difference, LedgerSide, VenueSide
     from engine.ledger import VerdictRecord
     from engine.live.connection import Mode
+
+PATIENCE_S = 5.0
+"""How long a person waits for a venue that accepts and says nothing, whatever each request would wait by itself."""
 
 
 @dataclass(frozen=True)
@@ -159,17 +163,18 @@ class Status:
         return self.venue is not None and self.books is not None
 
 
-def status(ledger: Path, mode: Mode, report_dir: Path) -> Status:
+def status(ledger: Path, mode: Mode, report_dir: Path, *, patience_s: float = PATIENCE_S) -> Status:
     """Return everything that can be told; whatever fails is said, and hides nothing else.
 
     Args:
         ledger: of the account.
         mode: paper or real.
         report_dir: where the risk guard publishes.
+        patience_s: how long the venue may take for all that it is asked, in seconds of this machine.
     """
     unknown: list[str] = []
     books, side, tolerance_usd = _books(ledger, unknown)
-    where, asked = _venue(ledger, mode, unknown)
+    where, asked = _venue(ledger, mode, patience_s, unknown)
     at_ms, told = asked if asked is not None else (SystemClock().now_ms(), None)
     permit = Permit.beside(ledger)
     beat = read_beat(heartbeat_beside(ledger))
@@ -245,7 +250,7 @@ def _tolerance_usd(ledger: Ledger, verdict: VerdictRecord | None) -> float:
     return float(data.get("execution", {}).get("balance_tolerance_usd", 0.0))
 
 
-def _venue(ledger: Path, mode: Mode, unknown: list[str]) -> tuple[str, tuple[int, VenueSide] | None]:
+def _venue(ledger: Path, mode: Mode, patience_s: float, unknown: list[str]) -> tuple[str, tuple[int, VenueSide] | None]:
     """Return where the account is, and what the venue holds with its time."""
     try:
         reached = connection(mode, ledger)
@@ -254,7 +259,9 @@ def _venue(ledger: Path, mode: Mode, unknown: list[str]) -> tuple[str, tuple[int
         return "", None
 
     async def main(clock: Clock) -> tuple[int, VenueSide]:
-        async with reached.venue((), clock, lambda: False) as venue:
+        # the loop's seconds are the venue's, which may be shorter than those of who waits
+        limit_s = patience_s * (reached.announcement.speed if reached.announcement else 1.0)
+        async with reached.venue((), clock, lambda: False) as venue, asyncio.timeout(limit_s):
             await venue.server_time_ms()
             side = await venue_side(venue)
             return venue.asker.clock.now_ms(), side
@@ -262,8 +269,11 @@ def _venue(ledger: Path, mode: Mode, unknown: list[str]) -> tuple[str, tuple[int
     try:
         return reached.where, reached.run(main)
     except VenueError as error:
-        unknown.append(f"what the venue holds is not known: {error.problems[0].problem}")
-        return reached.where, None
+        why = error.problems[0].problem
+    except TimeoutError:
+        why = f"it did not answer within {patience_s:g} s"
+    unknown.append(f"what the venue holds is not known: {why}")
+    return reached.where, None
 
 
 def _held(at_ms: int, side: VenueSide) -> AtVenue:

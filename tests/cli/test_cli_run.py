@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 import cli
+from engine.clock import SystemClock, elapsed_s
 from engine.execution.permit import Permit
 from engine.ledger import Ledger
-from engine.live.connection import announced_beside, read_announcement
+from engine.live.connection import Announcement, Mode, announce, announced_beside, read_announcement
 from engine.live.heartbeat import RUNNING, STOPPED, heartbeat_beside, read_beat
 from engine.live.lock import holder
 from engine.live.paper import started_beside
+from engine.live.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,6 +106,20 @@ def test_status_of_nothing_says_what_it_cannot_know(capsys: pytest.CaptureFixtur
     assert "no simulated exchange is announced" in result.out
     assert "the ledger does not tell: there is no ledger here" in result.out
     assert "no runner runs" in result.out
+
+
+@pytest.mark.parametrize("speed", [1.0, 20.0])
+def test_status_does_not_wait_long_for_a_venue_that_accepts_and_says_nothing(tmp_path: Path, speed: float) -> None:
+    ledger = tmp_path / "trading.db"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port, now_ms = silent.getsockname()[1], SystemClock().now_ms()
+        where = (f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}")
+        announce(announced_beside(ledger), Announcement(*where, "key", "secret", now_ms, now_ms, speed))
+        begun_s = elapsed_s()
+        found = status(ledger, Mode.PAPER, tmp_path, patience_s=0.1)
+        assert elapsed_s() - begun_s < 1.5
+    assert "what the venue holds is not known: it did not answer within 0.1 s" in found.unknown
+    assert found.where.endswith(str(port))
 
 
 # ── one life, in processes ──
