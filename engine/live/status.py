@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.clock import SystemClock
 from engine.documents import parse_document
+from engine.drill import DRILL, drill_venue
 from engine.errors import StagegateError, VenueError
 from engine.execution.journal import Journal
 from engine.execution.permit import Permit
@@ -20,8 +22,9 @@ from engine.execution.reconcile import differences, ledger_side, venue_side
 from engine.inquiry import ACTION, posture_at
 from engine.ledger import Ledger
 from engine.live.account import RISK
-from engine.live.connection import connection
+from engine.live.connection import Mode, connection
 from engine.live.decision_file import DecisionFiles, named
+from engine.live.drill import mark_beside
 from engine.live.heartbeat import Heartbeat, heartbeat_beside, read_beat
 from engine.live.lock import Holder, holder
 from engine.live.opening import FOR_EVER_MS, last_bar_ms, launched_ms
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.execution.reconcile import Difference, LedgerSide, VenueSide
     from engine.ledger import VerdictRecord
-    from engine.live.connection import Mode
 
 PATIENCE_S = 5.0
 """How long a person waits for a venue that accepts and says nothing, whatever each request would wait by itself."""
@@ -256,7 +258,7 @@ def _venue(ledger: Path, mode: Mode, patience_s: float, unknown: list[str]) -> t
         reached = connection(mode, ledger)
     except StagegateError as error:
         unknown.append(f"the venue cannot be asked: {error.problems[0].where}: {_in_a_line(error)}")
-        return "", None
+        return _unreached(ledger, mode, error), None
 
     async def main(clock: Clock) -> tuple[int, VenueSide]:
         # the loop's seconds are the venue's, which may be shorter than those of who waits
@@ -274,6 +276,13 @@ def _venue(ledger: Path, mode: Mode, patience_s: float, unknown: list[str]) -> t
         why = f"it did not answer within {patience_s:g} s"
     unknown.append(f"what the venue holds is not known: {why}")
     return reached.where, None
+
+
+def _unreached(ledger: Path, mode: Mode, error: StagegateError) -> str:
+    """Say of a drill that it is one, also where its simulator is gone; a ledger of real money is none."""
+    mixed_up = error.problems[0].code == "drill"
+    is_drill = mark_beside(ledger).exists() or (drill_venue(os.environ) is not None and not mixed_up)
+    return f"{DRILL}, not reached" if mode is Mode.REAL and is_drill else ""
 
 
 def _held(at_ms: int, side: VenueSide) -> AtVenue:

@@ -18,6 +18,7 @@ from engine.live import drill
 from engine.live.account_time import clock_at, clock_of
 from engine.live.connection import KEY, SECRET, Announcement, Connection, Mode, announce, announced_beside, connection
 from engine.live.public import public_market
+from engine.live.status import status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,25 @@ def test_the_ledger_of_a_drill_never_goes_to_the_real_venue(tmp_path: Path, exer
     with pytest.raises(UsageError, match="this would go to the real venue"):
         connection(Mode.REAL, path, REAL)
     assert connection(Mode.REAL, path, exercise).is_drill
+
+
+def test_status_says_drill_also_where_the_simulator_is_gone_and_never_of_real_money(
+    tmp_path: Path, exercise: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def where(ledger: Path, environ: dict[str, str]) -> str:
+        for name in (KEY, SECRET, VARIABLE):
+            monkeypatch.setenv(name, environ.get(name, ""))
+        return status(ledger, Mode.REAL, tmp_path).where
+
+    live = a_ledger(tmp_path / "live.db", kind="live")
+    practised = a_ledger(tmp_path / "practised.db", venue="drill")
+    drill.mark_beside(practised).touch()
+    gone = {**REAL, VARIABLE: str(tmp_path / "gone")}
+    assert where(tmp_path / "new.db", gone) == "DRILL, not reached"
+    assert where(practised, gone) == "DRILL, not reached"
+    assert where(practised, REAL) == "DRILL, not reached"
+    assert where(live, exercise) == ""
+    assert where(live, {}) == ""
 
 
 def test_connecting_marks_what_is_written_in_a_drill_and_nothing_else(tmp_path: Path, exercise: dict[str, str]) -> None:
