@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import SystemClock
@@ -17,8 +19,6 @@ from engine.policy.bundle import load_bundle
 from engine.version import version
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.clock import Clock
     from engine.live.connection import Connection, Mode
 
@@ -91,23 +91,32 @@ def take_over(request: AdoptRequest) -> Came:
 
 
 def _step(request: AdoptRequest, release: Release, account: Account, reached: Connection) -> Came:
-    now_ms = SystemClock().now_ms()  # of signatures: people sign by their own clocks, wherever the venue's stands
+    if not request.ledger.is_file():  # what is only shown, or refused, makes no ledger
+        with TemporaryDirectory() as folder, Ledger.open(Path(folder) / request.ledger.name, create=True) as tried:
+            came = _step_on(tried, request, release, account, reached)
+        if came.state == SHOWN:
+            return came
     with Ledger.open(request.ledger, create=True) as ledger:
-        finish(ledger, release)
-        adoption = planned(ledger, release, request.wish, account)
-        tally = standing(ledger, adoption, release, request.signers, now_ms, anew=request.key is not None)
-        if tally is not None and tally.granted:
-            reached.mark(ledger)
-            adopt(ledger, adoption, release, tally)
-            identity = tally.request.request_id
-            return Came(DONE, adoption, identity, len(tally.signers), tally.request.approvals)
-        if tally is not None:
-            return Came(WAITING, adoption, tally.request.request_id, len(tally.signers), tally.request.approvals)
-        if request.key is None:
-            return Came(SHOWN, adoption)
-        identity = ask_adoption(ledger, adoption, release, request.key, request.signers, now_ms)
-        asked = standing(ledger, adoption, release, request.signers, now_ms)
-        return Came(ASKED, adoption, identity, 0, asked.request.approvals if asked else 0)
+        return _step_on(ledger, request, release, account, reached)
+
+
+def _step_on(ledger: Ledger, request: AdoptRequest, release: Release, account: Account, reached: Connection) -> Came:
+    now_ms = SystemClock().now_ms()  # of signatures: people sign by their own clocks, wherever the venue's stands
+    finish(ledger, release)
+    adoption = planned(ledger, release, request.wish, account)
+    tally = standing(ledger, adoption, release, request.signers, now_ms, anew=request.key is not None)
+    if tally is not None and tally.granted:
+        reached.mark(ledger)
+        adopt(ledger, adoption, release, tally)
+        identity = tally.request.request_id
+        return Came(DONE, adoption, identity, len(tally.signers), tally.request.approvals)
+    if tally is not None:
+        return Came(WAITING, adoption, tally.request.request_id, len(tally.signers), tally.request.approvals)
+    if request.key is None:
+        return Came(SHOWN, adoption)
+    identity = ask_adoption(ledger, adoption, release, request.key, request.signers, now_ms)
+    asked = standing(ledger, adoption, release, request.signers, now_ms)
+    return Came(ASKED, adoption, identity, 0, asked.request.approvals if asked else 0)
 
 
 def _release(rules: Path) -> Release:

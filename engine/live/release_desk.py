@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.clock import SystemClock
+from engine.errors import LedgerError
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.operations.incidents.releases import Release, SuiteRun, record_tested, release_of, run_suite
@@ -61,9 +62,19 @@ class ReleaseDesk:
             UsageError: the tree is not clean, or there is no such tag; nothing was changed.
             LedgerError: the ledger cannot be written.
         """
-        with Ledger.open(self.ledger) as ledger:
+        with self._opened(tag) as ledger:
             now_ms = clock_of(ledger).now_ms()
             return roll_back(self.tree, self.rules, tag, ledger, by, now_ms, suite=suite)
+
+    def _opened(self, tag: str) -> Ledger:
+        """Open the ledger; of one that this version does not work with yet, say how to go back without a record."""
+        try:
+            return Ledger.open(self.ledger)
+        except LedgerError as error:
+            if error.problems[0].code != "schema-older":
+                raise
+            help_ = f"do not migrate it: the older version reads it as it is; `git checkout --detach {tag}` goes back"
+            raise LedgerError(replace(error.problems[0], help=f"{help_}, unrecorded; nothing was changed")) from None
 
     def restore_config(self) -> tuple[Path, Path | None]:
         """Put the frozen configuration back as committed; return it, and where an altered one was kept.

@@ -312,6 +312,9 @@ def test_an_adoption_is_shown_asked_for_and_signed_by_two_others(
     assert taking.adopt(figures=("--stage", 0, "--equity", 50_000, "--peak", 10, "--peak-at", "2030-01-01")) == 2
     said = capsys.readouterr().err
     assert [said.count(f"error[{code}]") for code in ("stage", "peak", "balance")] == [1, 2, 1]
+    assert taking.adopt("--key", taking.venue.folder / "nobody") == 2
+    assert not taking.ledger.exists(), "what was only shown, or refused, made no ledger"
+    capsys.readouterr()
     assert taking.adopt("--key", taking.venue.folder / "alice", "--json") == 0
     asked = json.loads(capsys.readouterr().out)
     assert (asked["state"], asked["needed"]) == ("asked", 2)

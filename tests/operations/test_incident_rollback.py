@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.errors import UsageError
+from engine.errors import LedgerError, UsageError
 from engine.ledger import Ledger
+from engine.ledger.schema import shipped_migrations
+from engine.live.release_desk import ReleaseDesk
 from engine.operations.incidents.releases import (
     ROLLED_BACK,
     TESTED,
@@ -90,6 +92,17 @@ def test_R187_R188_R189_A102_the_whole_tag_comes_back_its_config_is_hashed_and_i
         [("v2", None), ("v1", True)],
         [("v1", True), ("v2", None)],  # of one second
     )
+
+
+def test_R187_who_goes_back_before_the_ledger_was_migrated_is_not_told_to_migrate_it(
+    tree: Path, tmp_path: Path
+) -> None:
+    old, was = tmp_path / "old.db", git(tree, "rev-parse", "HEAD")
+    with Ledger.open(old, create=True, migrations=shipped_migrations()[:1]):
+        pass
+    with pytest.raises(LedgerError, match=r"do not migrate it: .* `git checkout --detach v1` goes back"):
+        ReleaseDesk(old, tree / "config/rules.yaml", tree).roll_back("v1", "alice", suite=False)
+    assert git(tree, "rev-parse", "HEAD") == was
 
 
 @pytest.mark.parametrize("name", ["engine.py", "stray.py"])
