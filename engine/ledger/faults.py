@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.errors import LedgerError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _RESTORE = "keep the file as it is and restore the last backup; `sqlite3 FILE .recover` may save what is newer"
@@ -59,16 +57,25 @@ def translated(error: sqlite3.Error, path: Path) -> LedgerError:
     return LedgerError(Problem(code, str(path), f"{problem} ({name})", help_))
 
 
-@contextmanager
-def in_words(path: Path) -> Iterator[None]:
+class in_words:  # noqa: N801 - read as a word of the `with` statement; a generator would cost five times as much
     """Turn every SQLite error of the block into a LedgerError.
+
+    Args:
+        path: of the ledger, for the message.
 
     Raises:
         LedgerError: locked, disk-full, corrupt, not-a-database, not-writable, cannot-open, disk or database.
     """
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise  # a mistake in this package, such as a closed connection, not a state of the file
-    except sqlite3.Error as error:
-        raise translated(error, path) from error
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Translate what SQLite raised, unless it is a mistake in this package, such as a closed connection."""
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):
+            raise translated(error, self._path) from error

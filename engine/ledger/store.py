@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -225,8 +225,9 @@ class Ledger(LedgerReader):
 
     def _insert(self, table: Table, rows: list[tuple[Any, ...]]) -> int:
         """Insert rows within a transaction of the caller's; return how many were new."""
+        alone = len(rows) == 1  # a statement that fails undoes itself; of several, those before it would stay
         try:
-            with self.transaction():
+            with nullcontext() if alone else self.transaction():
                 self._connection.executemany(_insert_sql(table), rows)
         except sqlite3.IntegrityError:
             # something is there already or is not valid: row by row tells which, and lets repetition pass
