@@ -75,11 +75,12 @@ def migrate(
     try:
         database = Database(connection, execute_plugins=False, recursive_triggers=False)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.executescript(MIGRATIONS_TABLE + ";")
+        database.execute(MIGRATIONS_TABLE)
         applied = {row["number"] for row in database.table("migrations").rows}
         for migration in migrations:
             if migration.number not in applied:
-                database.executescript(migration.sql)
+                for statement in statements(migration.sql):
+                    database.execute(statement)
                 database.table("migrations").insert({"number": migration.number, "name": migration.name})
         if then is not None:
             then(connection)
@@ -88,6 +89,23 @@ def migrate(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@cache
+def statements(script: str) -> tuple[str, ...]:
+    """Cut a script into its statements; a `;` within a trigger or a text ends none.
+
+    `executescript` of sqlite-utils asks after every character whether a statement is complete: 25 ms for this schema.
+    """
+    found, begun = [], ""
+    *pieces, rest = script.split(";")
+    for piece in pieces:
+        begun += f"{piece};"
+        if sqlite3.complete_statement(begun):
+            found.append(begun.strip())
+            begun = ""
+    rest = f"{begun}{rest}".strip()
+    return (*found, rest) if rest else tuple(found)
 
 
 def schema_objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
