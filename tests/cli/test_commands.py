@@ -11,15 +11,19 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import typer
 
 import cli
+from engine.clock import wait_s
 from engine.commands.door import COMMANDS, Commands
 from engine.commands.shared import CONFIG, RULES
 from engine.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "open_time,open,high,low,close,volume\n"
@@ -308,6 +312,15 @@ def test_R110_the_daily_report_is_archived_and_never_overwritten(
 # ── interrupted ──
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What is started hears Ctrl-C, also where the tests run in the background: there it is ignored, and inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_rehearsal_leaves_the_last_one_and_the_next_run_carries_on(
     rehearsed: Path, tmp_path: Path, how: signal.Signals
@@ -319,7 +332,7 @@ def test_an_interrupted_rehearsal_leaves_the_last_one_and_the_next_run_carries_o
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wal = tmp_path / "ledger.db.part-wal"
         while process.poll() is None and not (wal.exists() and wal.stat().st_size > 500_000):
-            os.sched_yield()
+            wait_s(0.005)
         process.send_signal(how)
         _, err = process.communicate(timeout=60)
     assert process.returncode != 0
