@@ -48,8 +48,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	@$(BIN)/mypy
 
+# With the bytecode kept, where the environment forbids it too: else each worker and each of the hundreds of processes
+# that the tests start compiles the project anew.
 unit: $(VENV)/.dev
-	@$(BIN)/pytest
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
 
 bench: $(VENV)/.bench  ## speed and memory beside what a user would pick instead
 	@$(BIN)/python -m benchmarks
