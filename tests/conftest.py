@@ -37,20 +37,32 @@ LONGEST = {
         (
             "test_real_year.py",
             "test_demo_year.py",
-            "test_policy_change_doc.py",
-            "test_operator_manual.py",
-            "test_service_week.py",
-            "test_fault_campaign.py",
-            "test_commands.py",
-            "test_policy_mutation.py",
             "test_cli_run.py",
+            "test_policy_change_doc.py",
             "test_service_start.py",
-            "test_reports_review.py",
+            "test_commands.py",
+            "test_operator_manual.py",
+            "test_policy_mutation.py",
+            "test_telegram_commands.py",
+            "test_guard_enforces.py",
+            "test_runner_hostile.py",
+            "test_cli_guard.py",
+            "test_cli_bad_input.py",
             "test_real_path.py",
+            "test_config_laws.py",
+            "test_service_week.py",
+            "test_policy_difference_laws.py",
+            "test_fault_campaign.py",
+            "test_flatten.py",
+            "test_reports_review.py",
+            "test_market_download.py",
         )
     )
 }
-"""Files that take many seconds go first, so that no worker is left with one when the other has nothing to do."""
+"""Files that take many seconds go first, so that no worker is left with one when the other has nothing to do.
+
+Those that mostly wait for other processes come between those that compute: two that wait at once leave a core idle.
+"""
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
