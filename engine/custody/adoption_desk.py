@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import SystemClock
@@ -13,12 +11,15 @@ from engine.custody.adopting import Account, Adoption, Wish, adopt, ask_adoption
 from engine.errors import ConfigError, Problem
 from engine.ledger import Ledger
 from engine.live.connection import connection
+from engine.live.first_look import first_look
 from engine.live.lock import InstanceLock
 from engine.live.opening import Release
 from engine.policy.bundle import load_bundle
 from engine.version import version
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.clock import Clock
     from engine.live.connection import Connection, Mode
 
@@ -92,7 +93,7 @@ def take_over(request: AdoptRequest) -> Came:
 
 def _step(request: AdoptRequest, release: Release, account: Account, reached: Connection) -> Came:
     if not request.ledger.is_file():  # what is only shown, or refused, makes no ledger
-        with TemporaryDirectory() as folder, Ledger.open(Path(folder) / request.ledger.name, create=True) as tried:
+        with first_look(request.ledger) as tried:
             came = _step_on(tried, request, release, account, reached)
         if came.state == SHOWN:
             return came

@@ -16,6 +16,7 @@ from engine.errors import ConfigError, Problem
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.live.connection import Mode, connection
+from engine.live.first_look import first_look
 from engine.live.lock import InstanceLock
 from engine.live.opening import Release
 from engine.live.paper import PaperPrices, paper_account
@@ -158,11 +159,12 @@ def _at_post(request: RunRequest, show: Callable[[str], None], act: Callable[[Po
         stack.enter_context(InstanceLock(request.ledger, request.command, SystemClock().now_ms()))
         if request.mode is Mode.REAL:
             connection(request.mode, request.ledger)  # no keys, no ledger either
-        ledger = stack.enter_context(Ledger.open(request.ledger, create=True))
-        check_kind(ledger, request.mode)
-        if request.mode is Mode.REAL:
-            check_real(ledger, release.bundle, clock_of(ledger).now_ms())
+        with first_look(request.ledger) as ledger:
+            check_kind(ledger, request.mode)
+            if request.mode is Mode.REAL:
+                check_real(ledger, release.bundle, clock_of(ledger, request.ledger).now_ms())
         place = Place(_account(request, release, show), release, Path(release.config.output.report_dir))
+        ledger = stack.enter_context(Ledger.open(request.ledger, create=True))
         engine = stack.enter_context(Worker(release.bundle.policies[ACTION]))
         staging = Staging(stack.enter_context(Worker(release.bundle.policies[STAGES])), request.signers)
         place = replace(place, staging=staging)

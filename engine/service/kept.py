@@ -26,12 +26,14 @@ def releases_beside(ledger: Path) -> Path:
 
 
 def kept(bundle: Bundle, ledger: Path) -> Bundle:
-    """Return a bundle's copy beside a ledger; it is made where it is not there, or not whole.
+    """Return a bundle's copy beside a ledger; it is made where it is not there, or not whole. A copy is its own.
 
     Raises:
         ConfigError: it cannot be copied, or a file changed meanwhile.
     """
     folder = releases_beside(ledger) / bundle.digest
+    if _from_root(folder) in _from_root(bundle.path).parents:
+        return bundle
     name = _from_root(bundle.path).relative_to(bundle.folder)
     found = _whole(folder / name, bundle.digest)
     if found is not None:

@@ -14,6 +14,7 @@ from engine.inquiry import ALLOW, LAUNCH
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.live.connection import Mode, connection
+from engine.live.first_look import first_look
 from engine.live.lock import InstanceLock, holder
 from engine.live.opening import launched_ms
 from engine.live.paper import paper_account
@@ -51,34 +52,39 @@ def serve(request: ServeRequest, show: Callable[[str], None]) -> None:
     with InstanceLock(locked_as(request.ledger), request.what, SystemClock().now_ms()):
         if request.mode is Mode.REAL:
             connection(request.mode, request.ledger)  # no keys, no ledger either
-        with Ledger.open(request.ledger, create=True) as ledger:
+        with first_look(request.ledger) as ledger:
             check_kind(ledger, request.mode)
             bundle = in_force(request, ledger, show)
-            _check_alerts(bundle, ledger, show)
         if request.shadow is not None:
             check_candidate(load_bundle(request.shadow), bundle)
         _wait_for_others(request.ledger, settings.stop_within_s, show)
+        bundle = kept(bundle, request.ledger)
         reached = _account(request, bundle, show)
+        with Ledger.open(request.ledger, create=True):
+            """Each child finds one, whichever comes first."""
         asyncio.run(keep(request, settings, bundle, reached, show))
 
 
 def in_force(request: ServeRequest, ledger: Ledger, show: Callable[[str], None]) -> Bundle:
-    """Return the release that runs, kept beside the ledger: the files as named, or where those may not run, the last.
+    """Return the release that is to run: the files as named, or where those may not run, the last that was kept.
 
     Raises:
-        StagegateError: what is wrong with the files, or with the launch, where no release was in force before.
+        StagegateError: what is wrong with the files, or with the launch, where no release was in force before; of the
+            alerts file, where nothing was launched yet.
     """
     try:
         found = release_of(request.config, request.rules).bundle
         if request.mode is Mode.REAL:
-            check_real(ledger, found, clock_of(ledger).now_ms())
+            check_real(ledger, found, clock_of(ledger, request.ledger).now_ms())
     except StagegateError as error:
         before = _last(request, ledger)
         if before is None:
             raise
         show(f"{error}\ngoing on with the release that was in force, {short_hash(before.digest)}")
+        _check_alerts(before, ledger, show)
         return before
-    return kept(found, request.ledger)
+    _check_alerts(found, ledger, show)
+    return found
 
 
 def _check_alerts(bundle: Bundle, ledger: Ledger, show: Callable[[str], None]) -> None:

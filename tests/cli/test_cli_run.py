@@ -77,6 +77,7 @@ def test_what_cannot_work_is_said_at_once(
     assert result.code == 2
     assert said in result.err
     assert "help:" in result.err
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
 def test_R067_real_money_without_a_launch_is_refused_and_shows_no_secret(
@@ -86,7 +87,9 @@ def test_R067_real_money_without_a_launch_is_refused_and_shows_no_secret(
     monkeypatch.setenv("BINANCE_API_SECRET", SECRET)
     result = run(capsys, "run", "--real", "--ledger", tmp_path / "trading.db")
     assert result.code == 2
+    assert f"{tmp_path / 'trading.db'}: error[not-launched]" in result.err
     assert "stagegate launch-guard" in result.err
+    assert not (tmp_path / "trading.db").exists()
     kept = "".join(path.read_bytes().decode("latin-1") for path in tmp_path.iterdir())
     for text in (result.out, result.err, kept):
         assert KEY not in text

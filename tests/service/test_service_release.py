@@ -194,6 +194,8 @@ def test_A90_a_start_on_files_that_may_not_run_goes_on_with_the_release_that_was
     first = in_force(request, desk.ledger, said.append)
     assert first.digest == before.digest
     assert not said
+    own = kept(first, path)  # as a service does once nothing speaks against it
+    assert kept(own, path) is own
     edit(edited)
     assert in_force(request, desk.ledger, said.append).digest == before.digest
     assert "allowed another release than the files here" in said[0]
