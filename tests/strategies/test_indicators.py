@@ -48,7 +48,7 @@ def test_windows_of_returns_are_those_of_pandas(seed: int, count: int, window: i
     sums = hourly.rolling(window).sum().to_numpy()
     deviations = hourly.rolling(window).std(ddof=1).to_numpy() * np.sqrt(8760)
     assert np.allclose(found.total(window), sums, rtol=1e-9, atol=1e-13, equal_nan=True)
-    # of nearly equal returns the variance is a difference of nearly equal numbers: what is lost is a part of their squares
+    # of nearly equal returns the variance is a difference of nearly equal numbers: a part of their squares is lost
     lost = 1e-14 * 8760 * float((hourly**2).max()) * window
     variances = found.annual_volatility(window) ** 2
     assert np.allclose(variances, deviations**2, rtol=1e-9, atol=lost, equal_nan=True)
