@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.drill import OF_DRILL, VARIABLE, VENUE
 from engine.errors import LedgerError, Problem, UsageError
+from engine.ledger.opening import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from engine.ledger import Ledger
 
 _LIVE = "live"
-_PATIENCE_S = 1.0
+_PATIENCE_MS = 1_000
 
 
 def mark_beside(ledger: Path) -> Path:
@@ -69,8 +70,7 @@ def _is_of_drill(ledger: Path) -> bool | None:
     if not ledger.exists():
         return None
     try:
-        uri = f"{ledger.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE_S)) as opened:
+        with closing(connect(ledger, create=False, read_only=True, busy_timeout_ms=_PATIENCE_MS)) as opened:
             meta = dict(opened.execute("SELECT key, value FROM meta WHERE key IN (?, 'kind')", (VENUE,)))
     except sqlite3.Error:
         return mark_beside(ledger).exists()

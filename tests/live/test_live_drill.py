@@ -163,3 +163,11 @@ def test_what_people_are_sent_in_a_drill_begins_with_the_word(exercise: dict[str
     assert settings.prefix_in({}) == "[PROD-R1]"
     assert settings.prefix_in(exercise) == "DRILL [PROD-R1]"
     assert dataclasses.replace(settings, prefix=None).prefix_in(exercise) == "DRILL"
+
+
+def test_who_asks_whose_ledger_it_is_leaves_no_file_beside_it(tmp_path: Path) -> None:
+    path = a_ledger(tmp_path / "desk" / "live.db", kind="live")
+    drill.check(path, drill=False)
+    with pytest.raises(UsageError, match="it is the ledger of real money"):
+        drill.check(path, drill=True)
+    assert [each.name for each in path.parent.iterdir()] == ["live.db"]
