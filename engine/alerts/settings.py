@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.alerts.alert import Severity
 from engine.alerts.routes import EVERY_MS, Route, routes_of
 from engine.clock import MINUTE_MS, SECOND_MS
-from engine.config.mistakes import problems, schema_mistakes, shown
+from engine.config.mistakes import NO_REFERENCE, problems, schema_mistakes, shown
 from engine.config.secret import REFERENCE, Secret
 from engine.documents import read_document
 from engine.drill import DRILL, drill_venue
@@ -131,7 +131,7 @@ def _chat(values: Mapping[str, Any]) -> ChatSettings:
 def _names_its_secret(field: str, value: Any, error: Callable[[str, str], None]) -> None:
     """Refuse an address that carries its secrets in the open: the file is committed."""
     if isinstance(value, str) and not REFERENCE.search(value):
-        error(field, "env")
+        error(field, NO_REFERENCE)
 
 
 def _ids(expected: str) -> dict[str, Any]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 40
 SECRET_BLOCKS = ("notification", "routes")  # a value that was pasted here by mistake is never shown
+NO_REFERENCE = "no-env"
+"""The code of a text that names no environment variable, where it must."""
+
 NEAR = 0.7  # difflib's ratio: a slip of the finger, not another word
 
 
@@ -150,6 +153,8 @@ def _mistake(error: Any, schema: dict[str, Rules], at: Key, owner: str) -> Mista
         )
     hide = bool(full) and full[0] in SECRET_BLOCKS
     found = f"`{dotted(full)}` must be {expected}, found {shown(error.value, hide=hide)}"
+    if code == NO_REFERENCE:
+        found += " without any `${NAME}`: a secret must stand in no file"
     return Mistake(full, code, found, _help(code, error))
 
 
@@ -181,6 +186,9 @@ def _unknown(path: Key, siblings: dict[str, Rules], owner: str) -> Mistake:
 def _help(code: str, error: Any) -> str:
     if code == "env":
         return "write `${NAME}` and put the value into the environment; this file is committed and hashed"
+    if code == NO_REFERENCE:
+        key = error.document_path[-1]
+        return f"put it, or its secret part, into the environment and write `{key}: ${{NAME}}`, or `…${{NAME}}…`"
     if not isinstance(error.value, str):
         return ""
     if code == "choice" and error.rule == "allowed":

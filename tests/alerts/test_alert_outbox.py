@@ -182,7 +182,7 @@ def test_the_shipped_example_loads_and_mistakes_are_shown_where_they_are(tmp_pat
     with pytest.raises(ConfigError) as caught:
         load_settings(path)
     text = str(caught.value)
-    assert f"{path}:3:10: error[env]" in text
+    assert f"{path}:3:10: error[no-env]" in text
     assert f"{path}:4:5: error[unknown-key]" in text
     assert "did you mean `least`?" in text
     assert "123:secret" not in text

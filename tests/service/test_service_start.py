@@ -216,7 +216,11 @@ def test_a_mistake_in_the_alerts_file_stops_who_begins_and_never_a_desk_that_was
     with pytest.raises(SystemExit) as refused:
         cli.main(["serve", "--paper", "--ledger", "trading.db"])
     assert refused.value.code not in {0, None}
-    assert "`routes.hook.url` must be" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "`routes.hook.url` must be" in told
+    assert "found a text without any `${NAME}`: a secret must stand in no file" in told
+    assert "help: put it, or its secret part, into the environment and write `url: ${NAME}`" in told
+    assert "in.the.open" not in told
     assert left(tmp_path) == {"config", "policies"}
     said: list[str] = []
     release = release_of(CONFIG, RULES)
