@@ -56,12 +56,14 @@ class ReleaseDesk:
             return tags(self.tree, ledger)
 
     def roll_back(self, tag: str, by: str, *, suite: bool) -> RolledBack:
-        """Check a whole tag out, and record it with its tests.
+        """Check a whole tag out, and record it with its tests; a checkout without a ledger goes back unrecorded.
 
         Raises:
             UsageError: the tree is not clean, or there is no such tag; nothing was changed.
             LedgerError: the ledger cannot be written.
         """
+        if not self.ledger.exists():
+            return roll_back(self.tree, self.rules, tag, None, by, SystemClock().now_ms(), suite=suite)
         with self._opened(tag) as ledger:
             now_ms = clock_of(ledger).now_ms()
             return roll_back(self.tree, self.rules, tag, ledger, by, now_ms, suite=suite)

@@ -127,6 +127,8 @@ def rollback_text(done: RolledBack) -> str:
         _config_line(release),
         not_run if done.run is None else _suite_line(done.run),
     ]
+    if not done.recorded:
+        lines.append("  record  none: there is no ledger here; name the account's with `--ledger` to have it recorded")
     return "\n".join(lines)
 
 

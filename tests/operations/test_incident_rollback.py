@@ -23,6 +23,7 @@ from engine.operations.incidents.releases import (
     run_suite,
 )
 from engine.operations.incidents.rollback import restore_config, roll_back, tags
+from engine.reports.terminal_incidents import restored_text, rollback_text
 from tests.operations.incident_kit import T0_MS
 
 if TYPE_CHECKING:
@@ -148,6 +149,38 @@ def test_R186_A102_an_altered_config_is_restored_hashed_again_and_kept_as_eviden
     commit(tree, "v5", config="leverage: 9\n", pinned="f" * 64)
     with pytest.raises(UsageError, match="the bundle pins ffffffff"):
         restore_config(tree, rules, kept_in, T0_MS)
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_R186_what_is_kept_of_an_altered_config_makes_no_tree_dirty_that_is_to_be_rolled_back(
+    tree: Path, *, ignored: bool
+) -> None:
+    if ignored:
+        (tree / ".gitignore").write_text("/reports/\n")
+        git(tree, "commit", "--quiet", "-am", "ignore reports")
+        git(tree, "tag", "v3")
+    config = tree / "config/frozen.yaml"
+    config.write_text("leverage: 20\n")
+    desk = ReleaseDesk(tree / "trading.db", tree / "config/rules.yaml", tree)
+    _, kept = desk.restore_config()
+    assert kept is not None
+    assert kept.read_text() == "leverage: 20\n"
+    assert kept.parent == (tree / "reports" if ignored else tree / ".git/kept")
+    assert str(kept) in restored_text((config, kept))
+    done = desk.roll_back("v1", "alice", suite=False)
+    assert done.release.tags == ("v1",)
+
+
+def test_R188_a_checkout_without_a_ledger_goes_back_unrecorded_and_says_so(tree: Path, tmp_path: Path) -> None:
+    desk = ReleaseDesk(tmp_path / "none.db", tree / "config/rules.yaml", tree)
+    done = desk.roll_back("v1", "alice", suite=True)
+    assert (done.release.tags, done.recorded) == (("v1",), False)
+    assert done.run is not None
+    assert "there is no ledger here" in rollback_text(done)
+    assert not (tmp_path / "none.db").exists()
+    with Ledger.open(tmp_path / "none.db", create=True):
+        pass
+    assert "no ledger" not in rollback_text(desk.roll_back("v2", "alice", suite=False))
 
 
 def test_R189_a_red_run_is_recorded_as_red_and_a_changed_file_is_told(tree: Path, ledger: Ledger) -> None:

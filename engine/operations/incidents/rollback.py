@@ -39,11 +39,19 @@ class Tag:
 
 @dataclass(frozen=True)
 class RolledBack:
-    """What came of it: where it was, where it is, and its tests; `run` is None where they were not run."""
+    """What came of it.
+
+    Attributes:
+        before: the commit where it was.
+        release: where it is.
+        run: its tests; None where they were not run.
+        recorded: whether it stands in a ledger.
+    """
 
     before: str
     release: Release
     run: SuiteRun | None
+    recorded: bool = True
 
 
 def tags(tree: Path, ledger: Ledger | None) -> tuple[Tag, ...]:
@@ -69,14 +77,16 @@ def tags(tree: Path, ledger: Ledger | None) -> tuple[Tag, ...]:
     return tuple(found)
 
 
-def roll_back(tree: Path, rules: Path, tag: str, ledger: Ledger, by: str, now_ms: int, *, suite: bool) -> RolledBack:
+def roll_back(
+    tree: Path, rules: Path, tag: str, ledger: Ledger | None, by: str, now_ms: int, *, suite: bool
+) -> RolledBack:
     """Check a whole tag out, hash the frozen configuration again, run the suite, and record all of it.
 
     Args:
         tree: the checkout that is deployed.
         rules: the bundle in it.
         tag: to go back to.
-        ledger: open for writing.
+        ledger: open for writing; None: there is none, and nothing is recorded.
         by: who does it.
         now_ms: the time.
         suite: run the tests; without them no restart follows.
@@ -94,16 +104,24 @@ def roll_back(tree: Path, rules: Path, tag: str, ledger: Ledger, by: str, now_ms
     git(root, "checkout", "--quiet", "--detach", f"refs/tags/{tag}")
     commit = git(root, "rev-parse", "HEAD").strip()
     document = canonical({"from": before, "to": commit, "tag": tag, "by": by})
-    ledger.append(Event(f"{ROLLED_BACK}-{now_ms}", now_ms, ROLLED_BACK, commit, document))
+    if ledger is not None:
+        ledger.append(Event(f"{ROLLED_BACK}-{now_ms}", now_ms, ROLLED_BACK, commit, document))
     release = release_of(root, rules)
     run = run_suite(root) if suite and release.config_holds else None
-    if run is not None:
+    if run is not None and ledger is not None:
         record_tested(ledger, release, run, by, now_ms)
-    return RolledBack(before, release, run)
+    return RolledBack(before, release, run, ledger is not None)
 
 
 def restore_config(tree: Path, rules: Path, keep_in: Path, now_ms: int) -> tuple[Path, Path | None]:
     """Put the frozen configuration back as committed, and hash it again (R186, A102); what stood there is kept.
+
+    Args:
+        tree: the checkout that is deployed.
+        rules: the bundle in it.
+        keep_in: where it is kept; where git would see it there, in the checkout's `reports`, or in git's own folder: a
+            tree that it made dirty could not be rolled back.
+        now_ms: the time.
 
     Returns:
         The configuration, and where the altered one was kept; None where it was as pinned.
@@ -117,8 +135,8 @@ def restore_config(tree: Path, rules: Path, keep_in: Path, now_ms: int) -> tuple
         return config, None
     kept = None
     if config.exists():
-        kept = keep_in / f"{stamp(now_ms)}_{config.name}"
-        keep_in.mkdir(parents=True, exist_ok=True)
+        kept = _unseen(root, keep_in, f"{stamp(now_ms)}_{config.name}")
+        kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(config.read_bytes())
     git(root, "checkout", "--quiet", "HEAD", "--", str(config.resolve()))
     if _sha256(config) != pinned:
@@ -127,6 +145,22 @@ def restore_config(tree: Path, rules: Path, keep_in: Path, now_ms: int) -> tuple
             Problem("config-hash", str(config), problem, "`stagegate rollback --to TAG`: the whole release")
         )
     return config, kept
+
+
+def _unseen(root: Path, folder: Path, name: str) -> Path:
+    """Return where a file of this name makes no tree dirty, in a folder where that can be."""
+    for path in (folder / name, root / "reports" / name):
+        if not path.resolve().is_relative_to(root.resolve()) or _is_ignored(root, path.resolve()):
+            return path
+    return root / git(root, "rev-parse", "--git-path", "kept").strip() / name
+
+
+def _is_ignored(root: Path, path: Path) -> bool:
+    try:
+        git(root, "check-ignore", "--quiet", str(path))
+    except UsageError:
+        return False
+    return True
 
 
 def _root(tree: Path) -> Path:
