@@ -76,6 +76,7 @@ def take_over(request: AdoptRequest) -> Came:
     Raises:
         UsageError, ConfigError, PolicyError, LedgerError, VenueError: what is missing; nothing was changed.
     """
+    Ledger.check_usable(request.ledger)
     release = _release(request.rules)
     reached = connection(request.mode, request.ledger)
 

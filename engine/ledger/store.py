@@ -96,6 +96,16 @@ class Ledger(LedgerReader):
                 raise
         return ledger
 
+    @classmethod
+    def check_usable(cls, path: Path) -> None:
+        """Refuse a ledger that is there and cannot be worked with, before anything else is asked; none is none.
+
+        Raises:
+            LedgerError: as `open`.
+        """
+        if path.exists():
+            cls.open(path, read_only=True).close()
+
     def close(self) -> None:
         """Close the file; an open transaction is undone."""
         self._connection.close()

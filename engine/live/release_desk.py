@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.clock import SystemClock
 from engine.errors import LedgerError
 from engine.ledger import Ledger
-from engine.live.account_time import clock_of
+from engine.live.time_check import present_of
 from engine.operations.incidents.releases import Release, SuiteRun, record_tested, release_of, run_suite
 from engine.operations.incidents.rollback import RolledBack, Tag, restore_config, roll_back, tags
 
@@ -34,13 +34,14 @@ class ReleaseDesk:
         """Run the whole suite on what is deployed, and record what it said (R178, A104).
 
         Raises:
-            UsageError: no git checkout, or the configuration cannot be read.
+            UsageError: no git checkout, the configuration cannot be read, or the clock has gone back.
             LedgerError: the ledger cannot be written.
         """
-        release = release_of(self.tree, self.rules)
-        run = run_suite(self.tree)
-        with Ledger.open(self.ledger) as ledger:
-            record_tested(ledger, release, run, by, clock_of(ledger).now_ms())
+        with Ledger.open(self.ledger) as ledger:  # first: nobody waits for a suite that cannot be recorded
+            present_of(ledger)
+            release = release_of(self.tree, self.rules)
+            run = run_suite(self.tree)
+            record_tested(ledger, release, run, by, present_of(ledger))
         return release, run
 
     def tags(self) -> tuple[Tag, ...]:
@@ -59,13 +60,13 @@ class ReleaseDesk:
         """Check a whole tag out, and record it with its tests; a checkout without a ledger goes back unrecorded.
 
         Raises:
-            UsageError: the tree is not clean, or there is no such tag; nothing was changed.
+            UsageError: the tree is not clean, there is no such tag, or the clock has gone back; nothing was changed.
             LedgerError: the ledger cannot be written.
         """
         if not self.ledger.exists():
             return roll_back(self.tree, self.rules, tag, None, by, SystemClock().now_ms(), suite=suite)
         with self._opened(tag) as ledger:
-            now_ms = clock_of(ledger).now_ms()
+            now_ms = present_of(ledger)
             return roll_back(self.tree, self.rules, tag, ledger, by, now_ms, suite=suite)
 
     def _opened(self, tag: str) -> Ledger:

@@ -56,6 +56,7 @@ def verify_file(real: Path, rules: Path, path: Path, paper: Path) -> Evidence:
         UsageError: `paper` is no paper account's ledger.
         LedgerError: a ledger cannot be read or written, or was altered.
     """
+    Ledger.check_usable(real)
     bundle = load_bundle(rules)
     evidence = read_evidence(path)
     with Ledger.open(paper, read_only=True) as source:

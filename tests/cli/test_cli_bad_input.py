@@ -48,14 +48,11 @@ ANSWERS_ANYWAY = {"status", "flatten", "launch-guard", "risk-guard", "policy exp
 
 STOPS_BEFORE = {
     "flatten",
-    "incident test-fix",
-    "ledger adopt",
     "ledger restore",
     "resume",
     "risk-guard",
-    "stage evidence verify",
 }
-"""What these miss first, in an empty folder, is the venue, a checkout, a backup or the evidence."""
+"""What these miss first, in an empty folder, is the venue or a backup."""
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.clock import DAY_MS, SystemClock
 from engine.errors import LedgerError, UsageError
-from engine.ledger import Ledger
+from engine.ledger import Ledger, Mark
 from engine.ledger.schema import shipped_migrations
 from engine.live.release_desk import ReleaseDesk
 from engine.operations.incidents.releases import (
@@ -181,6 +182,20 @@ def test_R188_a_checkout_without_a_ledger_goes_back_unrecorded_and_says_so(tree:
     with Ledger.open(tmp_path / "none.db", create=True):
         pass
     assert "no ledger" not in rollback_text(desk.roll_back("v2", "alice", suite=False))
+
+
+def test_a_ledger_from_the_future_stops_a_rollback_and_a_run_of_the_suite_before_they_begin(
+    tree: Path, ledger: Ledger
+) -> None:
+    was = git(tree, "rev-parse", "HEAD")
+    ledger.append(Mark("risk", SystemClock().now_ms() + DAY_MS, 100.0, 1.0, 100.0, 1.0, 100.0, 0.0))
+    desk = ReleaseDesk(ledger.path, tree / "config/rules.yaml", tree)
+    (tree / "test_suite.py").write_text("raise SystemExit('it was run')")
+    for call in (lambda: desk.test_fix("alice"), lambda: desk.roll_back("v1", "alice", suite=True)):
+        with pytest.raises(UsageError, match="the clock here says"):
+            call()
+    assert git(tree, "rev-parse", "HEAD") == was
+    assert not ledger.events()
 
 
 def test_R189_a_red_run_is_recorded_as_red_and_a_changed_file_is_told(tree: Path, ledger: Ledger) -> None:

@@ -74,6 +74,15 @@ def test_R056_R059_R063_A59_what_a_paper_ledger_proves_is_written_verified_and_k
         assert (known["facts"], known["sha256"]) == (said["facts"], sha256_of(file.read_text()))
 
 
+def test_a_ledger_from_the_future_learns_of_no_evidence(paper: Path, tmp_path: Path) -> None:
+    file, real = tmp_path / "paper_state.json", tmp_path / "live.db"
+    write_evidence(paper, file)
+    with launched(real, kind="live", stage=1, capital_usd=5_000.0, at_ms=start_ms(-1)) as ledger:
+        with pytest.raises(UsageError, match="the clock here says"):
+            verify_file(real, RULES, file, paper)
+        assert not ledger.events("paper_evidence")
+
+
 def alter(said: dict[str, Any]) -> None:
     said["facts"]["sharpe_30d"] = 2.5
 
