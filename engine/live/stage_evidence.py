@@ -13,6 +13,7 @@ from engine.live.account_time import clock_of
 from engine.live.drill import check as check_drill
 from engine.live.drill import mark as mark_drill
 from engine.live.paper import started_beside
+from engine.live.time_check import present_of
 from engine.live.whole_file import replace_json
 from engine.operations.stages.evidence import Evidence, evidence_of, read_evidence, verify_evidence
 from engine.policy.bundle import load_bundle
@@ -53,7 +54,7 @@ def verify_file(real: Path, rules: Path, path: Path, paper: Path) -> Evidence:
 
     Raises:
         DataError: it was altered, is claimed, or of another configuration.
-        UsageError: `paper` is no paper account's ledger.
+        UsageError: `paper` is no paper account's ledger, or the clock has gone back.
         LedgerError: a ledger cannot be read or written, or was altered.
     """
     Ledger.check_usable(real)
@@ -63,9 +64,10 @@ def verify_file(real: Path, rules: Path, path: Path, paper: Path) -> Evidence:
         verify_evidence(evidence, path, source, bundle.config_sha256, prices_of(paper), drill=_is_drill())
     check_drill(real, drill=_is_drill())
     with Ledger.open(real, create=True) as ledger:
+        now_ms = present_of(ledger)
         if _is_drill():
             mark_drill(ledger)  # what stood in for paper there never counts for real money
-        ledger.append(evidence.row(clock_of(ledger).now_ms()))
+        ledger.append(evidence.row(now_ms))
     return evidence
 
 
