@@ -38,9 +38,11 @@ def consistency(
     """
     from engine.comparison.signals import is_enough, needed
     from engine.live.review_desk import ReviewDesk
+    from engine.live.time_check import check_present
     from engine.policy.bundle import load_bundle
     from engine.reports.terminal_reviews import consistency_text
 
+    check_present(ledger)
     stages = load_bundle(rules, only=("stages",)).policies["stages"]
     desk = ReviewDesk(ledger, config, rules, data, klines, MARKET)
     found = desk.consistency(moment(from_, "--from"), moment(to, "--to"))

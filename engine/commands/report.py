@@ -55,7 +55,9 @@ def report(
         problem = "no kind of report was asked for" if not asked else f"{' and '.join(asked)} were asked for at once"
         raise UsageError(Problem("report", "report", problem, "add --daily, --weekly or --monthly"))
     from engine.live.review_desk import ReviewDesk
+    from engine.live.time_check import check_present
 
+    check_present(ledger)
     desk = ReviewDesk(ledger, config, rules, data, klines, MARKET)
     if daily:
         from engine.reports.terminal import archived_text

@@ -38,8 +38,11 @@ def verdict(
         return
     from engine.inquiry import verdict_at
     from engine.live.account_time import clock_at
+    from engine.live.time_check import check_present
     from engine.reports.terminal import verdict_text
 
+    if at is None:
+        check_present(ledger)
     answer = verdict_at(ledger, rules, clock_at(ledger), moment(at, "--at"))
     output(answer.record, lambda record: verdict_text(record, ledger, why=why), as_json)
     raise typer.Exit(answer.exit_code)

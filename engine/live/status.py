@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from engine.clock import SystemClock
 from engine.documents import parse_document
 from engine.drill import DRILL, drill_venue
-from engine.errors import StagegateError, VenueError
+from engine.errors import StagegateError, UsageError, VenueError
 from engine.execution.journal import Journal
 from engine.execution.permit import Permit
 from engine.execution.reconcile import differences, ledger_side, venue_side
@@ -29,6 +29,7 @@ from engine.live.heartbeat import Heartbeat, heartbeat_beside, read_beat
 from engine.live.lock import Holder, holder
 from engine.live.opening import FOR_EVER_MS, last_bar_ms, launched_ms
 from engine.live.service_sign import ServiceSign, locked_as, read_sign, service_beside
+from engine.live.time_check import present_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,6 +213,10 @@ def _books(path: Path, unknown: list[str]) -> tuple[InLedger | None, LedgerSide 
             if begun_ms is None:
                 unknown.append("nothing was launched on this ledger yet")
                 return None, None, 0.0
+            try:
+                present_of(ledger)
+            except UsageError as error:
+                unknown.append(f"what time it is: {error.problems[0].problem}; nothing starts until the clock is right")
             posture, mark = posture_at(ledger, FOR_EVER_MS), ledger.last_mark(RISK)
             verdict = ledger.latest_verdict(policy=ACTION)
             books = InLedger(

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from engine.clock import MINUTE_MS, iso
 from engine.errors import Problem, UsageError
+from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 
 if TYPE_CHECKING:
-    from engine.ledger import Ledger
+    from pathlib import Path
+
     from engine.ledger.queries import LedgerReader
 
+_REHEARSAL = "rehearsal"
 _APART_MS = MINUTE_MS  # marks and verdicts carry the venue's time, which may differ from the machine's by less
 
 
@@ -25,6 +28,20 @@ def present_of(ledger: Ledger) -> int:
     now_ms = clock_of(ledger).now_ms()
     check_time(ledger, now_ms, ledger.path)
     return now_ms
+
+
+def check_present(path: Path) -> None:
+    """Refuse to ask for the present of a ledger from the future: what is asked for would be recorded in its past.
+
+    The present of a rehearsal is its own.
+
+    Raises:
+        UsageError: clock-back.
+        LedgerError: the ledger cannot be read.
+    """
+    with Ledger.open(path, read_only=True) as ledger:
+        if ledger.meta().get("kind") != _REHEARSAL:
+            present_of(ledger)
 
 
 def check_time(ledger: LedgerReader, now_ms: int, where: object) -> None:

@@ -183,8 +183,12 @@ def test_a_restore_that_may_not_be_changes_nothing(
         ["stage", "watcher", "ann", "--key", "nobody"],
         ["approve", "bundle", "--key", "nobody"],
         ["review", "sign", "weekly", "--decision", "continue", "--notes", "a test", "--key", "nobody"],
+        ["verdict"],
+        ["report", "--daily"],
+        ["report", "--weekly"],
+        ["consistency", "--data", "nowhere"],
     ],
-    ids=lambda words: words[0],
+    ids=" ".join,
 )
 def test_whoever_would_write_into_the_past_of_a_ledger_is_refused(
     words: list[str], ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -194,6 +198,18 @@ def test_whoever_would_write_into_the_past_of_a_ledger_is_refused(
     assert run(*words, "--ledger", ledger) == 2
     assert "error[clock-back]" in capsys.readouterr().err
     assert everything(tmp_path) == before
+
+
+def test_status_says_that_the_ledger_is_ahead_of_the_clock(
+    ledger: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("status", "--paper", "--ledger", ledger)
+    assert "what time it is" not in capsys.readouterr().out
+    monkeypatch.setattr(SystemClock, "now_ms", lambda _: START_MS - HOUR_MS)
+    run("status", "--paper", "--ledger", ledger)
+    told = capsys.readouterr().out
+    assert "unknown  what time it is: its latest entry is of" in told
+    assert "nothing starts until the clock is right" in told
 
 
 def aged(ledger: Path) -> None:
