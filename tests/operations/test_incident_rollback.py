@@ -153,7 +153,7 @@ def test_R186_A102_an_altered_config_is_restored_hashed_again_and_kept_as_eviden
 
 
 @pytest.mark.parametrize("ignored", [True, False])
-def test_R186_what_is_kept_of_an_altered_config_makes_no_tree_dirty_that_is_to_be_rolled_back(
+def test_what_is_kept_of_an_altered_config_makes_no_tree_dirty_that_is_to_be_rolled_back(
     tree: Path, *, ignored: bool
 ) -> None:
     if ignored:
@@ -172,7 +172,7 @@ def test_R186_what_is_kept_of_an_altered_config_makes_no_tree_dirty_that_is_to_b
     assert done.release.tags == ("v1",)
 
 
-def test_R188_a_checkout_without_a_ledger_goes_back_unrecorded_and_says_so(tree: Path, tmp_path: Path) -> None:
+def test_a_checkout_without_a_ledger_goes_back_unrecorded_and_says_so(tree: Path, tmp_path: Path) -> None:
     desk = ReleaseDesk(tmp_path / "none.db", tree / "config/rules.yaml", tree)
     done = desk.roll_back("v1", "alice", suite=True)
     assert (done.release.tags, done.recorded) == (("v1",), False)
