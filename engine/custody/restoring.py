@@ -76,6 +76,7 @@ def restore(file: Path, ledger: Path, by: str, now_ms: int, confirmed: Callable[
             present ledger stands as it was.
         PermitError: the halt could not be latched; nothing was changed.
     """
+    _require_there(file)
     partial = ledger.with_name(f"{ledger.name}.restore")
     with ExitStack() as stack:
         stack.enter_context(InstanceLock(ledger, _WHAT, now_ms))
@@ -119,9 +120,16 @@ def restored_text(done: Restored) -> str:
     return f"{done.ledger} is restored from a backup of SHA-256 {done.sha256}{kept}\n  HALTED: {do},\n  {then}"
 
 
+def _require_there(file: Path) -> None:
+    """Refuse a backup that is none, before any lock is taken: nothing is left beside a ledger that may not be there."""
+    if not file.exists():
+        help_ = "check the path; `stagegate ledger backup FILE` makes one"
+        raise LedgerError(Problem("missing-ledger", str(file), "there is no backup here", help_))
+    opening.check_path(file, create=False)
+
+
 def _copied(file: Path, partial: Path) -> None:
     """Copy the backup beside the ledger, with what is in its log, brought up to this version's schema."""
-    opening.check_path(file, create=False)
     with in_words(file), closing(opening.connect(file, create=False, read_only=True, busy_timeout_ms=0)) as one:
         opening.copy(one, file, partial)
     with Ledger.open(partial, migrate=True):

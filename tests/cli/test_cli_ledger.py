@@ -200,6 +200,16 @@ def test_whoever_would_write_into_the_past_of_a_ledger_is_refused(
     assert everything(tmp_path) == before
 
 
+def test_a_restore_of_no_backup_says_how_to_get_one_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("ledger", "restore", tmp_path / "none.db", "--yes", "--ledger", tmp_path / "desk" / "trading.db") == 1
+    told = capsys.readouterr().err
+    assert "there is no backup here" in told
+    assert "`stagegate ledger backup FILE` makes one" in told
+    assert not any(tmp_path.iterdir())
+
+
 def test_status_says_that_the_ledger_is_ahead_of_the_clock(
     ledger: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
