@@ -22,7 +22,7 @@ OLDEST_SQLITE = (3, 37, 0)
 
 
 @dataclass(frozen=True)
-class Leave:
+class Rights:
     """What whoever opens a ledger may do: make it, migrate it, write to it."""
 
     create: bool = False
@@ -100,7 +100,7 @@ class Migrated:
 
 
 def bring_up_to_date(
-    connection: sqlite3.Connection, path: Path, steps: Sequence[schema.Migration], *, may: Leave
+    connection: sqlite3.Connection, path: Path, steps: Sequence[schema.Migration], *, may: Rights
 ) -> Migrated | None:
     """Make the schema, migrate it where that is asked for, or say why not; a migration first leaves a checked copy.
 

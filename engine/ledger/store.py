@@ -86,7 +86,7 @@ class Ledger(LedgerReader):
         with in_words(path):
             connection = opening.connect(path, create=create, read_only=read_only, busy_timeout_ms=busy_timeout_ms)
             try:
-                may = opening.Leave(create=create, migrate=migrate, read_only=read_only)
+                may = opening.Rights(create=create, migrate=migrate, read_only=read_only)
                 migrated = opening.bring_up_to_date(connection, path, steps, may=may)
                 ledger = cls(path, connection, steps)
                 ledger.migrated = migrated

@@ -103,9 +103,10 @@ def _at_work(request: CareRequest, show: Callable[[str], None], act: Callable[[K
         ledger = stack.enter_context(Ledger.open(request.ledger))
         turns = rounds(times)
         if request.mode is Mode.PAPER and started_beside(request.ledger).exists():
-            turns.append(Round("paper exchange", times.exchange_every_s, _exchange(request.ledger, config, show)))
+            exchange = _exchange(request.ledger, config, show)
+            turns.append(Round("paper exchange", times.exchange_every_s, exchange, dated=False))
         if reached is not None and reached.announcement is None:
-            turns.append(Round("prices", times.prices_every_s, _prices(request.market, config)))
+            turns.append(Round("prices", times.prices_every_s, _prices(request.market, config), dated=False))
         if request.shadow is not None:
             candidate = load_bundle(request.shadow)
             check_candidate(candidate, bundle)

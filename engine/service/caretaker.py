@@ -1,6 +1,7 @@
 """The caretaker: a process beside the desk that does what must not wait for a person, and never trades.
 
 Each kind of work has its own turn: one that fails or hangs holds up no other. What fails is told once, and tried again.
+While the ledger is from the future, whatever would be written into its past waits; alerts and commands by chat go on.
 """
 
 from __future__ import annotations
@@ -13,24 +14,27 @@ from typing import TYPE_CHECKING
 
 from engine.alerts.alert import Severity
 from engine.clock import MINUTE_MS, SystemClock
-from engine.errors import StagegateError
+from engine.errors import StagegateError, UsageError
+from engine.live.time_check import check_time
 from engine.live.whole_file import replace_json
-from engine.service.duty import tell
+from engine.service.duty import Round, tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from engine.service.duty import Duty, Paper, Round
+    from engine.service.duty import Duty, Paper
     from engine.service.settings import CaretakerTimes
-
-    Act = Callable[[Duty], Awaitable[None]]
-    Turn = tuple[str, float, Act]
 
 BEAT_EVERY_S = 5.0
 AGAIN_S = 30.0
 WITHIN_S = 600.0
 """How long one turn may take before it is given up and told."""
+
+DATED = "incidents, reports and reviews"
+"""What waits for the clock, for people."""
+
+SET_RIGHT = "set the clock right (`timedatectl`, `chronyc tracking`): they wait for it, and then go on by themselves"
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Keeping:
 
     async def run(self, beat: Path, beat_every_s: float = BEAT_EVERY_S) -> None:
         """Work until told to stop; `beat` is renewed as long as it lives."""
-        working = [asyncio.ensure_future(self._for_ever(*turn)) for turn in self._turns()]
+        working = [asyncio.ensure_future(self._for_ever(turn)) for turn in self._turns()]
         beside = [asyncio.ensure_future(self._run_beside(*one)) for one in self._work.beside]
         beating = asyncio.ensure_future(_beat(beat, beat_every_s))
         try:
@@ -84,33 +88,46 @@ class Keeping:
 
     async def once(self) -> tuple[str, ...]:
         """Do each kind of work once; return what went wrong."""
-        for name, _, act in self._turns():
-            await self._turn(name, act)
+        for turn in self._turns():
+            await self._take(turn)
         return tuple(f"{name}: {why}" for name, why in self._wrong.items())
 
-    def _turns(self) -> list[Turn]:
-        work = self._work
-        turns: list[Turn] = [(one.name, one.every_s, one.act) for one in work.rounds]
-        return turns + [(one.name, work.times.papers_every_s, partial(self._write, one)) for one in work.papers]
+    def _turns(self) -> list[Round]:
+        work, every_s = self._work, self._work.times.papers_every_s
+        return [*work.rounds, *(Round(one.name, every_s, partial(self._write, one)) for one in work.papers)]
 
-    async def _for_ever(self, name: str, every_s: float, act: Act) -> None:
+    async def _for_ever(self, turn: Round) -> None:
         while not self._stop.is_set():
-            await self._turn(name, act)
-            await self._pause(every_s)
+            await self._take(turn)
+            await self._pause(turn.every_s)
 
-    async def _turn(self, name: str, act: Act) -> None:
+    async def _take(self, turn: Round) -> None:
         """Do some work; whatever goes wrong with it is told, and no reason to do nothing else."""
         try:
+            if turn.dated and not self._in_time():
+                return
             async with asyncio.timeout(WITHIN_S):
-                await act(self._duty)
+                await turn.act(self._duty)
         except StagegateError as error:
-            self._failed(name, str(error.problems[0].problem))
+            self._failed(turn.name, str(error.problems[0].problem))
         except TimeoutError:
-            self._failed(name, f"it took more than {WITHIN_S:g} s")
+            self._failed(turn.name, f"it took more than {WITHIN_S:g} s")
         except Exception as error:  # noqa: BLE001 - incidents must go on whatever is wrong with a report
-            self._failed(name, f"{type(error).__name__}: {error}")
+            self._failed(turn.name, f"{type(error).__name__}: {error}")
         else:
-            self._succeeded(name)
+            self._succeeded(turn.name)
+
+    def _in_time(self) -> bool:
+        """Whether the clock is right; what it says where it is not changes with every look, and is told once."""
+        ledger = self._duty.ledger
+        try:
+            check_time(ledger, self._duty.clock.now_ms(), ledger.path)
+        except UsageError as error:
+            if DATED not in self._wrong:
+                self._failed(DATED, f"{ledger.path}: {error.problems[0].problem}", do=SET_RIGHT)
+            return False
+        self._succeeded(DATED)
+        return True
 
     async def _write(self, paper: Paper, duty: Duty) -> None:
         """Do what is due of one kind, period after period."""
@@ -135,20 +152,20 @@ class Keeping:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
 
-    def _failed(self, name: str, why: str) -> None:
+    def _failed(self, name: str, why: str, do: str = "") -> None:
         if self._wrong.get(name) == why:
             return
         self._wrong[name] = why
-        self._show(f"{name}: {why}")
-        self._tell(Severity.HIGH, name, f"the caretaker cannot do its work: {name}", why)
+        self._show(f"{name}: {why}" + (f"; {do}" if do else ""))
+        self._tell(Severity.HIGH, name, f"the caretaker cannot do its work: {name}", why, do)
 
     def _succeeded(self, name: str) -> None:
         if self._wrong.pop(name, None) is not None:
-            self._tell(Severity.INFO, name, f"the caretaker does its work again: {name}", "")
+            self._tell(Severity.INFO, name, f"the caretaker does its work again: {name}")
 
-    def _tell(self, severity: Severity, name: str, what: str, why: str) -> None:
+    def _tell(self, severity: Severity, name: str, what: str, why: str = "", do: str = "") -> None:
         try:
-            tell(self._duty, severity, f"caretaker {name}", what, why=why)
+            tell(self._duty, severity, f"caretaker {name}", what, why=why, do=do)
         except StagegateError as error:
             self._show(f"it cannot be told: {error.problems[0].problem}")
 

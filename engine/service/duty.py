@@ -59,11 +59,13 @@ class Round:
         name: for people.
         every_s: the pause after it.
         act: the work.
+        dated: what it records carries the time, so it waits while the clock has gone back.
     """
 
     name: str
     every_s: float
     act: Callable[[Duty], Awaitable[None]]
+    dated: bool = True
 
 
 @dataclass(frozen=True)

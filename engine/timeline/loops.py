@@ -158,7 +158,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping.threads += 1
         try:
             future = super().run_in_executor(executor, func, *args)
-        except BaseException:
+        except BaseException:  # whatever it is, and raised again: a thread that never began is waited for by nobody
             self._jumping.threads -= 1
             raise
         future.add_done_callback(self._came_back)

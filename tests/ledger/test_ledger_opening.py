@@ -114,6 +114,8 @@ def test_an_empty_file_may_become_a_ledger(tmp_path: Path) -> None:
     where.touch()
     with Ledger.open(where, create=True) as ledger:
         ledger.append(MARK)
+    with Ledger.open(where, read_only=True) as ledger:
+        assert ledger.last_mark("risk") == MARK
 
 
 @pytest.mark.parametrize("keep", [100, 4096, 20_000])
@@ -257,7 +259,8 @@ def test_two_that_create_at_once_agree(tmp_path: Path) -> None:
 
 def test_a_sound_ledger_passes(path: Path) -> None:
     with Ledger.open(path, read_only=True) as ledger:
-        ledger.verify()
+        ledger.verify()  # raises where anything is amiss: the tests that follow
+        assert ledger.counts()["marks"]
 
 
 TAMPERED = {

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.alerts.alert import QUEUED, Alert
+from engine.alerts.alert import QUEUED, Alert, Severity
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SimulatedClock, parse_time
 from engine.errors import ConfigError, DataError, Problem
 from engine.ledger import Ledger
 from engine.operations.reviews.book import DAILY, MONTHLY, WEEKLY, written
 from engine.service.cadences import backups_beside, papers
-from engine.service.caretaker import Keeping, Work
+from engine.service.caretaker import DATED, Keeping, Work
 from engine.service.duty import Duty, Paper, Round
 from engine.service.periods import Period, day_at, ended, month_at, week_at
 from engine.service.settings import DEFAULT, load_settings
@@ -166,6 +166,44 @@ def test_work_that_fails_is_told_once_holds_up_nothing_and_is_well_again(duty: D
         "the caretaker cannot do its work: second",
         "the caretaker does its work again: first",
     ]
+
+
+def test_while_the_ledger_is_from_the_future_what_carries_a_date_waits_and_that_is_told_once(duty: Duty) -> None:
+    newest_ms = duty.ledger.newest_ms()
+    assert newest_ms is not None
+    done: list[str] = []
+
+    async def dated(_: Duty) -> None:
+        done.append("dated")
+
+    async def undated(_: Duty) -> None:
+        done.append("undated")
+
+    written: list[str] = []
+
+    async def write(_: Duty, period: Period) -> None:
+        written.append(period.name)
+
+    day = Paper("day", day_at, lambda _: (), write)
+    turns = [Round("dated", 1, dated), Round("undated", 1, undated, dated=False)]
+    keeping = Keeping(at(duty, newest_ms - MINUTE_MS - 1), Work(turns, [day], TIMES), lambda _: None)
+    before = duty.ledger.counts()
+    for back_ms in (MINUTE_MS + 1, HOUR_MS):
+        keeping._duty = at(duty, newest_ms - back_ms)
+        (wrong,) = asyncio.run(keeping.once())
+        assert wrong.startswith(f"{DATED}: {duty.ledger.path}: its latest entry is of ")
+    assert done == ["undated"] * 2
+    assert not written
+    (alert,) = [Alert.from_row(event) for event in duty.ledger.events(QUEUED)]
+    assert alert.severity is Severity.HIGH
+    assert dict(alert.lines)["do"].startswith("set the clock right")
+    assert duty.ledger.counts() == before | {"events": before["events"] + 1}
+    keeping._duty = at(duty, newest_ms - MINUTE_MS)  # the venue's time and the machine's may be so far apart
+    assert asyncio.run(keeping.once()) == ()
+    assert done == ["undated"] * 2 + ["dated", "undated"]
+    assert written
+    told = [Alert.from_row(event).what for event in duty.ledger.events(QUEUED)]
+    assert told == [f"the caretaker cannot do its work: {DATED}", f"the caretaker does its work again: {DATED}"]
 
 
 def test_every_mistake_of_the_services_file_is_told_with_its_line(tmp_path: Path) -> None:

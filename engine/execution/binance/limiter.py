@@ -90,7 +90,7 @@ class Limiter:
         self._in_flight += weight
         try:
             yield
-        except BaseException:
+        except BaseException:  # also a cancel, and raised again
             self._turn_minute(self._clock.now_ms())
             self._used += weight  # the venue may have counted what we got no answer to
             raise
