@@ -11,6 +11,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.execution.binance.asking import error_of
 from engine.execution.binance.client import AnswerError, NotSentError, answer_of
 from engine.execution.binance.limiter import AllowanceError
 from engine.execution.binance.outcomes import Failure, Kind, failure_of, outcome_of
@@ -105,6 +106,22 @@ def test_what_was_never_sent_is_rejected_by_ourselves() -> None:
         outcome = outcome_of(failure)
         assert isinstance(outcome, Rejected)
         assert outcome.code == NOT_SENT
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "do"),
+    [
+        (answered(503, ""), "unavailable", "look at the network and the venue's status page"),
+        (answered(429, coded(-1003)), "unavailable", "when the venue's limit lets it answer"),
+        (answered(400, coded(-2015)), "key-refused", "check the key"),
+        (answered(400, coded(-4061)), "hedge-mode", "switch the account to one-way mode"),
+        (answered(400, coded(-4003)), "refused", "the venue's list of error codes"),
+    ],
+)
+def test_whoever_asks_in_vain_is_told_what_to_do(failure: Failure, code: str, do: str) -> None:
+    (problem,) = error_of("the balance", failure).problems
+    assert (problem.where, problem.code) == ("the balance", code)
+    assert do in problem.help
 
 
 def test_a_mistake_of_our_own_is_no_failure_of_a_request() -> None:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 FIRST_PAUSE_S = 0.2
 
+_LOOK = "nothing is assumed: look at the network and the venue's status page (a simulator: start it), then run it again"
+_CODE = "the venue's list of error codes says what it wants"
+_WAIT = "nothing is assumed: run it again when the venue's limit lets it answer"
+
 T = TypeVar("T")
 
 
@@ -148,8 +152,8 @@ def error_of(what: str, failure: Failure) -> VenueRefused | VenueUnavailable:
         if failure.code in HEDGE_CODES:
             help_ = "close it and switch the account to one-way mode"
             return VenueRefused(Problem("hedge-mode", what, failure.message, help_), failure.code)
-        return VenueRefused(Problem("refused", what, f"the venue refuses: {failure.message}"), failure.code)
-    help_ = "nothing is known of it until the venue answers; nothing is assumed"
+        return VenueRefused(Problem("refused", what, f"the venue refuses: {failure.message}", _CODE), failure.code)
+    help_ = _WAIT if failure.kind is Kind.LIMITED else _LOOK
     return VenueUnavailable(Problem("unavailable", what, failure.message, help_), failure.retry_after_s)
 
 
