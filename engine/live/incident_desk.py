@@ -132,7 +132,7 @@ class IncidentDesk:
         """Carry out one step, or all whose time has come.
 
         Raises:
-            UsageError: no such incident or step, or it is closed.
+            UsageError: no such incident or step, or it is closed, or the clock has gone back.
             LedgerError: the ledger cannot be read or written.
         """
 
@@ -148,6 +148,7 @@ class IncidentDesk:
         """Open what is demanded and carry out everything that is due, once.
 
         Raises:
+            UsageError: the clock has gone back.
             LedgerError: the ledger cannot be read or written.
         """
 
@@ -224,6 +225,7 @@ class IncidentDesk:
         """Run some work with the venue of this ledger's account; without one, what needs it says why."""
         papers = papers_of(self.rules)
         with Ledger.open(self.ledger) as ledger:
+            present_of(ledger)
             kind = ledger.meta().get("kind", "")
             try:
                 reached = connection(MODES[kind], self.ledger) if kind in MODES else None

@@ -178,6 +178,13 @@ def test_a_restore_that_may_not_be_changes_nothing(
     "words",
     [
         ["incident", "open", "--because", "a test"],
+        ["incident", "due"],
+        ["incident", "step", "INC-20221109-01", "T+5"],
+        ["incident", "tick", "INC-20221109-01", "screenshot", "--by", "ann"],
+        ["incident", "close", "INC-20221109-01"],
+        ["incident", "test-fix"],
+        ["restart", "INC-20221109-01"],
+        ["stage", "promote", "--key", "nobody"],
         ["waive", "telegram", "--until", "2030-01-01", "--because", "a test", "--key", "nobody"],
         ["ack", "data_gap_small", "--reason", "a test"],
         ["stage", "watcher", "ann", "--key", "nobody"],
