@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 def _in_a_process(name: str, scale: str, data: Path | None) -> Measured:
     """Run a suite by itself; whatever becomes of it, the others go on."""
     command = [sys.executable, "-m", "benchmarks.suites", name, scale, str(cores()), *([str(data)] if data else [])]
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    # bytecode is kept as for a user, where the environment forbids it too: a cold process is not one that compiles
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     try:
         return Measured.from_json(json.loads(done.stdout.splitlines()[-1]))
