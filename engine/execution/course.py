@@ -106,6 +106,7 @@ class Course:
         self._order = order
         self._filters = filters
         self._rest = _ZERO
+        self._dust = _ZERO
         self._failures = 0
         self._since_ms = 0
         self._over = False
@@ -122,7 +123,9 @@ class Course:
             await self._leg(order.qty - order.closing_qty, reduce_only=False)
         except OutcomeUnknownError as error:
             self._end(ParentStatus.IN_DOUBT, error.problems[0].problem)
-        if self.status is ParentStatus.FILLED:
+        if self.status is ParentStatus.FILLED and self._dust:
+            self._end_short_of_a_step()
+        elif self.status is ParentStatus.FILLED:
             self.detail = ""
 
     async def _leg(self, qty: Decimal, *, reduce_only: bool) -> None:
@@ -279,13 +282,23 @@ class Course:
             await self._pause()
 
     async def _read_filters(self, refusal: Rejected) -> None:
-        """Fit the rest to the limits that hold now."""
+        """Fit the rest to the limits that hold now; where they are those known already, not at once again."""
         found = (await self._means.sender.venue.filters()).get(self._order.symbol)
         if found is None or found.status != TRADING:
             self._end(ParentStatus.REFUSED, f"{self._order.symbol} is not traded now: {refusal.message}")
             return
-        self._filters = found
-        self._rest = (self._rest / found.step_size).to_integral_value(ROUND_FLOOR) * found.step_size
+        changed, self._filters = found != self._filters, found
+        whole = (self._rest / found.step_size).to_integral_value(ROUND_FLOOR) * found.step_size
+        self._dust += self._rest - whole
+        self._rest = whole
+        if not whole:
+            self._end_short_of_a_step()
+        elif not changed:
+            await self._pause()
+
+    def _end_short_of_a_step(self) -> None:
+        status = ParentStatus.PARTIAL if self.filled_qty else ParentStatus.REFUSED
+        self._end(status, f"{self._dust:f} is less than the venue's step of {self._filters.step_size:f}, and stays")
 
     async def _pause(self) -> None:
         await asyncio.sleep(min(_FIRST_PAUSE_S * _GROWTH ** (self._failures - 1), _LONGEST_PAUSE_S))

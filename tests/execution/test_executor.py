@@ -11,7 +11,7 @@ import pytest
 
 from engine.clock import SECOND_MS
 from engine.errors import LedgerError, Problem
-from engine.execution.course import ParentStatus
+from engine.execution.course import REDUCING_PATIENCE_MS, ParentStatus
 from engine.execution.executor import parent_order
 from engine.execution.ids import Purpose
 from engine.execution.journal import ABSENT, UNKNOWN
@@ -313,6 +313,48 @@ def test_more_than_one_order_may_be_is_sent_in_parts_and_too_little_is_not_sent(
         check_books(deal)
 
     dealing(tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    ("qty", "status", "filled", "stays"),
+    [
+        ("2", ParentStatus.FILLED, "2", ""),
+        ("1.5", ParentStatus.PARTIAL, "1", "0.500 is less than the venue's step of 1, and stays"),
+        ("0.5", ParentStatus.REFUSED, "0", "0.500 is less than the venue's step of 1, and stays"),
+    ],
+)
+def test_what_the_venue_does_not_trade_any_more_is_told_and_never_called_filled(
+    qty: str, status: ParentStatus, filled: str, stays: str, tmp_path: Path
+) -> None:
+    async def act(deal: Dealing) -> None:
+        (entry,) = await deal.execute(parent(qty=f"{Decimal(qty):.3f}"))
+        assert entry.status is ParentStatus.FILLED
+        symbol = deal.scene.exchange.spec.symbol(BTC)
+        assert symbol is not None
+        deal.scene.exchange.change_symbol(replace(symbol, step_size=Decimal(1), min_qty=Decimal(1)))
+        (result,) = await deal.execute(closing(qty=f"{Decimal(qty):.3f}"))
+        assert (result.status, result.filled_qty, result.detail) == (status, Decimal(filled), stays)
+        assert deal.held.get(BTC, Decimal(0)) == Decimal(qty) - Decimal(filled)
+        check_books(deal)
+
+    dealing(tmp_path, act)
+
+
+def test_a_reduction_that_is_refused_again_and_again_under_the_same_limits_floods_nobody(tmp_path: Path) -> None:
+    filters = RejectNTimes(-1013, "Filter failure: MARKET_LOT_SIZE")
+    refusing = FaultPlan.of(filters, match=ORDERS, times=None, from_ms=START_MS + SECOND_MS)
+
+    async def act(deal: Dealing) -> None:
+        await deal.execute(parent(qty="0.1"))
+        await asyncio.sleep(1)
+        began_ms = deal.scene.clock.now_ms()
+        (result,) = await deal.execute(closing(qty="0.1"))
+        assert (result.status, result.filled_qty) == (ParentStatus.REFUSED, 0)
+        assert deal.scene.clock.now_ms() - began_ms > REDUCING_PATIENCE_MS
+        assert len(deal.ledger.intents_of(result.parent_id)) < 100
+        assert deal.held[BTC] == Decimal("0.1")
+
+    dealing(tmp_path, act, refusing)
 
 
 def test_while_an_order_is_in_doubt_its_symbol_takes_no_new_risk(tmp_path: Path) -> None:
