@@ -43,6 +43,7 @@ class BarReader:
         self._tape = tape
         self._clock = clock
         self._symbols = symbols
+        self._marks_heard_ms: dict[str, int] = {}
 
     async def read(self, close_ms: int) -> tuple[str, ...]:
         """Bring the tape up to the close; return what the venue did not answer."""
@@ -57,13 +58,21 @@ class BarReader:
             pause_s = min(pause_s * _GROWTH, _LONGEST_PAUSE_S)
 
     def _questions(self, close_ms: int) -> list[Awaitable[str]]:
-        tape = self._tape
         return [
             self._read_bars(symbol, next_ms, mark=mark)
             for symbol in self._symbols
             for mark in (False, True)
-            if (next_ms := tape.next_ms(symbol, mark=mark) or close_ms - WARMUP_MS) < close_ms
+            if (next_ms := self._next_ms(symbol, close_ms, mark=mark)) < close_ms
         ]
+
+    def _next_ms(self, symbol: str, close_ms: int, *, mark: bool) -> int:
+        """Return the open of the first bar to ask for.
+
+        A mark price that was asked for in vain is asked for once more, an hour later: a venue that lacks them is not
+        asked for the whole warm-up at every close, and last prices stand in for them.
+        """
+        next_ms = self._tape.next_ms(symbol, mark=mark) or close_ms - WARMUP_MS
+        return max(next_ms, self._marks_heard_ms.get(symbol, next_ms) - HOUR_MS) if mark else next_ms
 
     async def _read_bars(self, symbol: str, from_ms: int, *, mark: bool) -> str:
         try:
@@ -71,6 +80,8 @@ class BarReader:
         except VenueError as error:
             return error.problems[0].problem
         self._tape.add(read.closed, mark=mark)
+        if mark:
+            self._marks_heard_ms[symbol] = read.running_ms
         if read.running_open is not None and not mark:
             self._tape.note_open(symbol, read.running_ms, float(read.running_open))
         return ""

@@ -12,8 +12,9 @@ from engine.clock import HOUR_MS, SECOND_MS
 from engine.execution.ids import Purpose
 from engine.execution.planned import Plan, PlannedOrder
 from engine.execution.venue import Accepted, OrderKind, OrderRequest, OrderState, OrderStatus
-from engine.live.bar_reader import BarReader
+from engine.live.bar_reader import WARMUP_MS, BarReader
 from engine.live.signals import Tape
+from engine.timeline.clocks import sleep_until
 from tests.execution.dealing import BTC, Dealing, check_books, dealing, parent
 from tests.simulator.serving import START_MS
 
@@ -138,5 +139,35 @@ def test_the_open_of_the_running_bar_is_asked_for_only_where_the_bars_did_not_br
         assert tape.running_open(BTC) is None
         tape.note_open(BTC, START_MS + HOUR_MS, 1.0)
         assert tape.running_open(BTC) is None  # another bar's
+
+    dealing(tmp_path, act)
+
+
+def test_mark_prices_that_the_venue_lacks_are_asked_for_twice_and_their_warm_up_once(tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> None:
+        venue = noted(deal)
+        bars_until_now = deal.scene.venue.bars_until_now
+        spans_hours: list[float] = []
+
+        async def without_marks(symbol: str, from_ms: int, *, mark: bool = False) -> BarsUntilNow:
+            told = await bars_until_now(symbol, from_ms, mark=mark)
+            if mark:
+                spans_hours.append((told.running_ms - from_ms) / HOUR_MS)
+            return replace(told, closed=told.closed.part(0, 0)) if mark else told
+
+        venue.bars_until_now = without_marks
+        tape, stand_in = Tape((BTC,)), deal.sender.venue
+        reader = BarReader(stand_in, tape, deal.scene.clock, (BTC,))
+        for close_ms in (START_MS, START_MS + HOUR_MS, START_MS + 2 * HOUR_MS):
+            await sleep_until(deal.scene.clock, close_ms)
+            assert await reader.read(close_ms) == ()
+        assert spans_hours == [WARMUP_MS / HOUR_MS, 2, 2]
+
+        venue.bars_until_now = bars_until_now
+        await sleep_until(deal.scene.clock, START_MS + 3 * HOUR_MS)
+        await reader.read(START_MS + 3 * HOUR_MS)
+        marks = tape.marks(BTC)
+        assert marks is not None
+        assert marks.open_time_ms.tolist() == [START_MS + HOUR_MS, START_MS + 2 * HOUR_MS]  # that of a late hour too
 
     dealing(tmp_path, act)
