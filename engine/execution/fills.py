@@ -183,18 +183,18 @@ class FillBook:
         )
 
     async def _usd(self, asset: str, at_ms: int) -> float:
-        """Return what one unit of a fee's asset was worth in USDT at the fill (A39)."""
+        """Return what one unit of a fee's asset was worth in USDT at the open of the hour of the fill (A39).
+
+        It is the same whenever the fill is booked, and known at once; in an hour without a trade yet, the book tells.
+        """
         if asset == QUOTE:
             return 1.0
         pair = f"{asset}{QUOTE}"
-        bars = await self._venue.closed_bars(pair, at_ms - HOUR_MS)
-        if len(bars):
-            return float(bars.close[0])
-        mark = (await self._venue.mark_prices()).get(pair)
-        if mark is None:
-            problem = f"a fee was paid in `{asset}`, and the venue tells no price of `{pair}`"
-            raise UnavailableError(Problem("fee-asset", pair, problem, "the fill is booked once there is one"))
-        return float(mark.price)
+        price = await self._venue.running_open(pair, at_ms - at_ms % HOUR_MS)
+        if price is not None:
+            return float(price)
+        best = await self._venue.best_price(pair)
+        return float(best.bid + best.ask) / 2
 
     def _tell(self, kind: str, fill: Fill, document: dict[str, object]) -> None:
         self._journal.note_event(kind, fill.fill_id, fill.at_ms, json.dumps(document, sort_keys=True))

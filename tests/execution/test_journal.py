@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import DAY_MS, HOUR_MS
+from engine.errors import VenueError
 from engine.execution.executor import Executor
 from engine.execution.fills import FillBook
 from engine.execution.ids import Purpose
@@ -31,7 +32,7 @@ from engine.execution.venue import (
     Unknown,
 )
 from engine.ledger import Fill, Ledger
-from tests.execution.dealing import BTC, ETH, Dealing, check_books, dealing, parent, trade
+from tests.execution.dealing import BTC, ETH, Dealing, at_hours, check_books, dealing, parent, trade
 from tests.simulator.serving import START_MS
 
 if TYPE_CHECKING:
@@ -232,9 +233,12 @@ def test_every_word_of_a_refusal_is_kept(journal: Journal) -> None:
 class Retold:
     """The venue, but for its history, which `retell` changes."""
 
-    def __init__(self, venue: Any, retell: Callable[[tuple[Trade, ...]], tuple[Trade, ...]]) -> None:
+    def __init__(
+        self, venue: Any, retell: Callable[[tuple[Trade, ...]], tuple[Trade, ...]], **instead: Callable[..., Any]
+    ) -> None:
         self._venue = venue
         self._retell = retell
+        vars(self).update(instead)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._venue, name)
@@ -243,19 +247,54 @@ class Retold:
         return self._retell(await self._venue.trades(symbol, **span))
 
 
-def retold(deal: Dealing, retell: Callable[[tuple[Trade, ...]], tuple[Trade, ...]]) -> None:
-    venue: Any = Retold(deal.scene.venue, retell)
+def retold(
+    deal: Dealing, retell: Callable[[tuple[Trade, ...]], tuple[Trade, ...]], **instead: Callable[..., Any]
+) -> None:
+    venue: Any = Retold(deal.scene.venue, retell, **instead)
     deal.fills = FillBook(venue, deal.journal, deal.scene.clock, since_ms=START_MS)
 
 
-def test_A39_a_fee_in_another_asset_is_booked_at_what_it_was_worth(tmp_path: Path) -> None:
+def paying_in(deal: Dealing, asset: str, **instead: Any) -> None:
+    """Take fees in an asset that the desk does not trade, as the venue does in BNB; the simulator takes USDT."""
+    deal.scene.venue = replace(deal.scene.venue, symbols=(BTC,))
+    retold(deal, lambda trades: tuple(replace(one, fee=Decimal("0.001"), fee_asset=asset) for one in trades), **instead)
+
+
+@pytest.mark.parametrize("later_hours", [0, 0.5, 3])
+def test_A39_a_fee_in_another_asset_is_booked_at_what_it_was_worth(tmp_path: Path, later_hours: float) -> None:
     async def act(deal: Dealing) -> None:
-        # the simulator takes fees in USDT; ETH is an asset it has prices of
-        retold(deal, lambda trades: tuple(replace(one, fee=Decimal("0.001"), fee_asset="ETH") for one in trades))
+        paying_in(deal, "SOL")
+        await at_hours(deal, 0.25)
+        deal.scene.server.step()
+        trade(deal.scene.exchange, BTC, 1, "0.1")
+        await at_hours(deal, 0.25 + later_hours)
+        (booked,) = await deal.fills.take([BTC])
+        assert booked.fee_usd == pytest.approx(0.05)  # the hour opened at 50
+        assert [event.subject for event in deal.ledger.events("fee_in_other_asset")] == [booked.fill_id]
+
+    dealing(tmp_path, act)
+
+
+def test_A39_where_the_hour_has_no_trade_yet_the_book_tells_what_a_fee_was_worth(tmp_path: Path) -> None:
+    async def untraded(_symbol: str, _open_ms: int) -> None:
+        return None
+
+    async def act(deal: Dealing) -> None:
+        paying_in(deal, "SOL", running_open=untraded)
         trade(deal.scene.exchange, BTC, 1, "0.1")
         (booked,) = await deal.fills.take([BTC])
-        assert booked.fee_usd == pytest.approx(1.5)  # at 1500
-        assert [event.subject for event in deal.ledger.events("fee_in_other_asset")] == [booked.fill_id]
+        assert booked.fee_usd == pytest.approx(0.05, rel=0.001)
+
+    dealing(tmp_path, act)
+
+
+def test_A39_a_fee_that_nobody_can_price_leaves_its_fill_unbooked_and_says_so(tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> None:
+        paying_in(deal, "XYZ")
+        trade(deal.scene.exchange, BTC, 1, "0.1")
+        with pytest.raises(VenueError, match="XYZUSDT"):
+            await deal.fills.take([BTC])
+        assert not deal.ledger.fills("risk")
 
     dealing(tmp_path, act)
 
