@@ -20,17 +20,18 @@ from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
 from engine.version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from engine.bounds import Posture
     from engine.clock import Clock
-    from engine.facts import Standing
-    from engine.ledger.rows import StoredDocument, VerdictRecord
+    from engine.facts import GuardWord, Standing
+    from engine.ledger.rows import Mark, StoredDocument, VerdictRecord
     from engine.policy.bundle import Bundle
     from engine.policy.facts import Fact
 
 RISK, SHADOW = "risk", "shadow"
+WATCHED = "guard"  # the account at risk as the risk guard marks it, each minute
 ACTION, GUARD = "action", "risk_guard"
 LIVE, LAUNCH, ALLOW = "live", "launch", "ALLOW_LAUNCH"
 
@@ -90,7 +91,14 @@ def now_of(ledger: Ledger, clock: Clock) -> int:
     return mark.at_ms
 
 
-def verdict_at(path: Path, rules: Path, clock: Clock, at_ms: int | None = None) -> Answer:
+def verdict_at(
+    path: Path,
+    rules: Path,
+    clock: Clock,
+    at_ms: int | None = None,
+    *,
+    guard: Callable[[Bundle], GuardWord | None] = lambda _bundle: None,
+) -> Answer:
     """Return the verdict at a time, decided and recorded if it is not in the ledger yet.
 
     Args:
@@ -98,6 +106,7 @@ def verdict_at(path: Path, rules: Path, clock: Clock, at_ms: int | None = None) 
         rules: the bundle whose policy decides.
         clock: tells the present of a live ledger.
         at_ms: the time; None for now.
+        guard: returns what the risk guard says now; of another time it is not asked.
 
     Raises:
         LedgerError: the ledger cannot be read or written, or holds nothing at that time.
@@ -107,11 +116,11 @@ def verdict_at(path: Path, rules: Path, clock: Clock, at_ms: int | None = None) 
     bundle = load_bundle(rules, only=(ACTION,))
     policy = bundle.policies[ACTION]
     with Ledger.open(path) as ledger:
-        at_ms = now_of(ledger, clock) if at_ms is None else at_ms
-        record = _recorded(ledger, bundle, at_ms)
+        moment_ms = now_of(ledger, clock) if at_ms is None else at_ms
+        record = _recorded(ledger, bundle, moment_ms)
         if record is None:
             require_in_force(ledger, bundle)
-            record = _decided(ledger, bundle, at_ms)
+            record = _decided(ledger, bundle, moment_ms, guard(bundle) if at_ms is None else None)
     return Answer(record, policy.exit_codes[record.outcome])
 
 
@@ -154,10 +163,10 @@ def _recorded(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord | Non
     return None
 
 
-def _decided(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord:
+def _decided(ledger: Ledger, bundle: Bundle, at_ms: int, guard: GuardWord | None) -> VerdictRecord:
     from engine.policy.worker import Worker  # noqa: PLC0415 - keeps the answer that is already recorded fast
 
-    mark = ledger.last_mark(RISK, at_ms)
+    mark = _newest_mark(ledger, at_ms)
     if mark is None:
         problem = f"nothing was marked by {iso(at_ms)}"
         raise LedgerError(Problem("nothing-yet", str(ledger.path), problem, "ask for a later time"))
@@ -166,7 +175,7 @@ def _decided(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord:
     with Worker(bundle.policies[ACTION]) as engine:
         judge = Judge(bundle.policies[ACTION], engine, bundle_hashes(bundle), version())
         _add_days(judge, ledger, at_ms)
-        facts = facts_at(ledger, bundle, posture, at_ms)
+        facts = facts_at(ledger, bundle, posture, at_ms, guard)
         verdict = judge.verdict(facts, at_ms, situation, streaks_since_ms=posture.streaks_since_ms)
     ledger.append([*bundle_documents(bundle), *verdict.rows()])
     return _existing(ledger, verdict.verdict_id)
@@ -202,8 +211,20 @@ def review_at(ledger: Ledger, at_ms: int) -> str | None:
     return None if undecided is None else BREACH if undecided else WITHIN
 
 
-def facts_at(ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int) -> dict[str, Fact]:
-    """Return the facts at a time: as recorded at that very moment, else computed from the books."""
+def facts_at(
+    ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int, guard: GuardWord | None = None
+) -> dict[str, Fact]:
+    """Return the facts at a time: as recorded at that very moment, else computed from the books.
+
+    The desk marks the account as its bars close; between them the risk guard's newest mark tells what it is worth.
+
+    Args:
+        ledger: that they are of.
+        bundle: with the configuration.
+        posture: in force at that time.
+        at_ms: the time.
+        guard: what the risk guard said then; None: nothing that is known.
+    """
     snapshot = ledger.facts_at(at_ms)
     if snapshot is not None and snapshot.at_ms == at_ms:
         return facts_from(snapshot.document)
@@ -213,12 +234,22 @@ def facts_at(ledger: Ledger, bundle: Bundle, posture: Posture, at_ms: int) -> di
 
     config = load_config(bundle.config_path)
     risk, shadow = (AccountBook.read(ledger, account, config.market.symbols, at_ms) for account in (RISK, SHADOW))
+    newest = _newest_mark(ledger, at_ms)
+    if newest is not None and len(risk) and newest.at_ms > risk.at_ms[-1]:
+        earned_usd = {symbol: risk.pnl_usd(symbol).item(-1) for symbol in risk.symbols}
+        risk.mark(newest.at_ms, newest.equity_usd, newest.nav, earned_usd)
     backtest = config.backtest
     source = FactSource(risk, shadow, Assumptions(backtest.slippage_bps, backtest.funding_rate.default_rate_8h))
-    return source.at(at_ms, _standing(ledger, posture, at_ms))
+    return source.at(at_ms, _standing(ledger, posture, at_ms, guard))
 
 
-def _standing(ledger: Ledger, posture: Posture, at_ms: int) -> Standing:
+def _newest_mark(ledger: Ledger, at_ms: int) -> Mark | None:
+    """Return the newest mark of the account at risk by a time, the desk's or the risk guard's; None: there is none."""
+    marks = [ledger.last_mark(account, at_ms) for account in (RISK, WATCHED)]
+    return max((mark for mark in marks if mark is not None), key=lambda mark: mark.at_ms, default=None)
+
+
+def _standing(ledger: Ledger, posture: Posture, at_ms: int, guard: GuardWord | None) -> Standing:
     from engine.facts import Standing  # noqa: PLC0415 - keeps the answer that is already recorded fast
 
     return Standing(
@@ -229,6 +260,7 @@ def _standing(ledger: Ledger, posture: Posture, at_ms: int) -> Standing:
         flat=posture.paused_since_ms is not None,
         flattened_ms=tuple(event.at_ms for event in ledger.events("flatten", to_ms=at_ms)),
         review=review_at(ledger, at_ms),
+        guard=guard,
     )
 
 

@@ -36,14 +36,19 @@ def verdict(
     """
     if context.invoked_subcommand:
         return
+    from functools import partial
+
     from engine.inquiry import verdict_at
     from engine.live.account_time import clock_at
+    from engine.live.decision_file import guard_word
     from engine.live.time_check import check_present
     from engine.reports.terminal import verdict_text
 
     if at is None:
         check_present(ledger)
-    answer = verdict_at(ledger, rules, clock_at(ledger), moment(at, "--at"))
+    clock = clock_at(ledger)
+    guard = partial(guard_word, ledger=ledger, clock=clock)
+    answer = verdict_at(ledger, rules, clock, moment(at, "--at"), guard=guard)
     output(answer.record, lambda record: verdict_text(record, ledger, why=why), as_json)
     raise typer.Exit(answer.exit_code)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
+from engine.config import load_config
 from engine.facts import GuardWord
 from engine.live.whole_file import replace_json
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.clock import Clock
+    from engine.policy.bundle import Bundle
 
 FOLDER = "risk_guard"
 DECISION, ACKNOWLEDGEMENT = "latest_decision.json", "acknowledged.json"
@@ -201,6 +203,21 @@ class GuardWatch:
         """Return whether the guard lets risk be added; where it says nothing, the policies decide (risk_guard)."""
         decision = self.decision()
         return decision is None or not decision.entries_blocked
+
+
+def guard_word(bundle: Bundle, ledger: Path, clock: Clock) -> GuardWord | None:
+    """Return what the risk guard says now, to whoever asks once; None: it says nothing, or nothing that still holds.
+
+    Args:
+        bundle: whose configuration says where it publishes.
+        ledger: which account is meant.
+        clock: the time.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+    """
+    files = DecisionFiles.under(load_config(bundle.config_path).output.report_dir)
+    return GuardWatch(files, ledger, clock).word()
 
 
 def named(ledger: Path) -> str:

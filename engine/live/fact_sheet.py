@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.book import AccountBook
+from engine.clock import SimulatedClock
 from engine.config import load_config
 from engine.errors import UsageError
 from engine.inquiry import ACTION, RISK, SHADOW, facts_at, now_of, posture_at
 from engine.ledger import Ledger
-from engine.live.decision_file import DecisionFiles, named
+from engine.live.decision_file import DecisionFiles, GuardWatch, named
 from engine.live.stages import Books, stage_facts_of
 from engine.operations.stages.facts import Moment
 from engine.operations.stages.tenure import Tenure
@@ -102,13 +103,14 @@ def fact_sheet(path: Path, sources: Sources, clock: Clock, at_ms: int | None = N
         posture = posture_at(ledger, now_ms)
         posted = _posted(ledger, bundle, now_ms)
         if at_ms is None:
-            posted = {**_of_guard(sources.report_dir, path, now_ms), **posted}
+            posted = _newer(posted, _of_guard(sources.report_dir, path, now_ms))
         try:
             posted |= _of_stage(ledger, bundle, sources.signers, posture, now_ms)
         except UsageError as error:
             problem = error.problems[0]
             problems = (f"what the stage policy reads is not known: {problem.where}: {problem.problem}",)
-        posted |= facts_at(ledger, bundle, posture, now_ms)
+        guard = GuardWatch(DecisionFiles.under(sources.report_dir), path, SimulatedClock(now_ms))
+        posted |= facts_at(ledger, bundle, posture, now_ms, guard.word() if at_ms is None else None)
     return FactSheet(now_ms, tuple(_lines(bundle, posted, now_ms)), problems)
 
 
@@ -140,6 +142,14 @@ def _of_guard(report_dir: Path, path: Path, now_ms: int) -> dict[str, Fact]:
     if decision is None or decision.ledger != named(path) or decision.at_ms > now_ms:
         return {}
     return {name: Fact(name, value, OK, decision.at_ms) for name, value in decision.facts.items() if value is not None}
+
+
+def _newer(posted: Mapping[str, Fact], published: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Return every fact of both, the newer one where both have it."""
+    newer = {
+        name: fact for name, fact in published.items() if name not in posted or posted[name].as_of_ms <= fact.as_of_ms
+    }
+    return {**posted, **newer}
 
 
 def _lines(bundle: Bundle, posted: Mapping[str, Fact], now_ms: int) -> list[FactLine]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from engine.inquiry import ACTION, is_in_force, now_of, verdict_at
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.live.account_time import clock_of
+from engine.live.decision_file import guard_word
 from engine.live.heartbeat import heartbeat_beside, read_beat
 from engine.live.time_check import check_time
 from engine.operations.reviews.book import DAILY, REVIEWED, Written, held, review_age_days, state_of, written
@@ -77,7 +79,8 @@ class ReviewDesk:
             decides = is_in_force(ledger, load_bundle(self.rules, only=(ACTION,)))
             at_ms = now_of(ledger, clock)
         if decides:  # else the desk's own verdicts are what there is to tell
-            at_ms = verdict_at(self.ledger, self.rules, clock).record.at_ms
+            guard = partial(guard_word, ledger=self.ledger, clock=clock)
+            at_ms = verdict_at(self.ledger, self.rules, clock, guard=guard).record.at_ms
         archived = write_daily_report(self.ledger, report_dir, at_ms=at_ms, sign=self._sign())
         page = next(path for path in archived.paths if path.suffix == ".html")
         text = page.with_suffix(".json").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from engine.config import load_config
 from engine.errors import Problem, UsageError
 from engine.inquiry import RISK, SHADOW, facts_at, posture_at
 from engine.live.account_time import clock_of
+from engine.live.decision_file import guard_word
 from engine.live.opening import FOR_EVER_MS, launched_ms
 from engine.live.stages import ACTION, PAPER, Books, Staging, rollout_of
 from engine.operations.stages.facts import PAPER_STAGE, Moment
@@ -80,7 +81,8 @@ def stand_of(ledger: Ledger, bundle: Bundle, staging: Staging) -> Stand:
         ConfigError: the configuration is wrong.
     """
     config = load_config(bundle.config_path)
-    now_ms = clock_of(ledger).now_ms()
+    clock = clock_of(ledger)
+    now_ms = clock.now_ms()
     launched = launched_ms(ledger) is not None
     if not launched and ledger.meta().get("kind") == PAPER:
         help_ = "run `stagegate run --paper` on it"
@@ -98,7 +100,7 @@ def stand_of(ledger: Ledger, bundle: Bundle, staging: Staging) -> Stand:
         config,
         rollout,
         Moment(now_ms, posture, Tenure.read(ledger), flattened, begun),
-        facts_at(ledger, bundle, posture, now_ms) if launched else {},
+        facts_at(ledger, bundle, posture, now_ms, guard_word(bundle, ledger.path, clock)) if launched else {},
         None if mark is None else mark.equity_usd,
         launched,
     )

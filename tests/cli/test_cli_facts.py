@@ -70,13 +70,17 @@ def test_what_the_risk_guard_posts_is_shown_now_and_not_for_the_past(ledger: Pat
     )  # fmt: skip
     assert not files.write(decision)
     clock = SimulatedClock(AT_MS)
+    before_ms = AT_MS - MINUTE_MS // 2
+    with Ledger.open(ledger) as opened:
+        posted = {"liquidation_distance": Fact("liquidation_distance", 90.0, "ok", before_ms)}
+        opened.append(FactsSnapshot.of(before_ms, facts_document(posted), day_close=False))
 
     def value(at_ms: int | None) -> object:
         sheet = fact_sheet(ledger, Sources(RULES, tmp_path / "signers", tmp_path), clock, at_ms)
         return next(one.value for one in sheet.facts if one.name == "liquidation_distance")
 
-    assert value(None) == 40.0
-    assert value(AT_MS) is None
+    assert value(None) == 40.0  # newer than what was posted last
+    assert value(AT_MS) == 90.0
 
 
 def test_people_read_a_line_a_fact(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
