@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.ledger import Ledger
-    from engine.ledger.rows import CashFlow, Fill, FundingPayment
+    from engine.ledger.rows import CashFlow, Fill, FundingPayment, Mark
     from strategies.bars import FloatArray, IntArray
+
+AT_RISK = ("risk", "guard")
+"""The account at risk, as the desk marks it when its bars close, and as the risk guard marks it each minute."""
 
 _FIRST_CAPACITY = 1024
 
@@ -106,6 +109,30 @@ class AccountBook:
         book.funding = list(ledger.funding(account, to_ms=at_ms))
         book.flows = list(ledger.cash_flows(account, to_ms=at_ms))
         return book
+
+
+def newest_mark(ledger: Ledger, at_ms: int) -> Mark | None:
+    """Return the newest mark of the account at risk by a time, whoever made it; None: there is none.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    marks = [mark for account in AT_RISK if (mark := ledger.last_mark(account, at_ms)) is not None]
+    return max(marks, key=_marked, default=None)
+
+
+def next_mark(ledger: Ledger, from_ms: int) -> Mark | None:
+    """Return the oldest mark of the account at risk at or after a time; None: there is none yet.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    marks = [mark for account in AT_RISK if (mark := ledger.first_mark(account, from_ms)) is not None]
+    return min(marks, key=_marked, default=None)
+
+
+def _marked(mark: Mark) -> int:
+    return mark.at_ms
 
 
 def _aligned(times_ms: IntArray, values: FloatArray, at_ms: IntArray) -> FloatArray:

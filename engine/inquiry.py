@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from engine.bounds import Posture
     from engine.clock import Clock
     from engine.facts import GuardWord, Standing
-    from engine.ledger.rows import Mark, StoredDocument, VerdictRecord
+    from engine.ledger.rows import StoredDocument, VerdictRecord
     from engine.policy.bundle import Bundle
     from engine.policy.facts import Fact
 
 RISK, SHADOW = "risk", "shadow"
-WATCHED = "guard"  # the account at risk as the risk guard marks it, each minute
 ACTION, GUARD = "action", "risk_guard"
 LIVE, LAUNCH, ALLOW = "live", "launch", "ALLOW_LAUNCH"
 
@@ -164,9 +163,10 @@ def _recorded(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord | Non
 
 
 def _decided(ledger: Ledger, bundle: Bundle, at_ms: int, guard: GuardWord | None) -> VerdictRecord:
-    from engine.policy.worker import Worker  # noqa: PLC0415 - keeps the answer that is already recorded fast
+    from engine.book import newest_mark  # noqa: PLC0415 - keeps the answer that is already recorded fast
+    from engine.policy.worker import Worker  # noqa: PLC0415 - the same
 
-    mark = _newest_mark(ledger, at_ms)
+    mark = newest_mark(ledger, at_ms)
     if mark is None:
         problem = f"nothing was marked by {iso(at_ms)}"
         raise LedgerError(Problem("nothing-yet", str(ledger.path), problem, "ask for a later time"))
@@ -228,25 +228,19 @@ def facts_at(
     snapshot = ledger.facts_at(at_ms)
     if snapshot is not None and snapshot.at_ms == at_ms:
         return facts_from(snapshot.document)
-    from engine.book import AccountBook  # noqa: PLC0415 - keeps the answer that is already recorded fast
+    from engine.book import AccountBook, newest_mark  # noqa: PLC0415 - keeps the answer that is already recorded fast
     from engine.config import load_config  # noqa: PLC0415 - the same
     from engine.facts import Assumptions, FactSource  # noqa: PLC0415 - the same
 
     config = load_config(bundle.config_path)
     risk, shadow = (AccountBook.read(ledger, account, config.market.symbols, at_ms) for account in (RISK, SHADOW))
-    newest = _newest_mark(ledger, at_ms)
+    newest = newest_mark(ledger, at_ms)
     if newest is not None and len(risk) and newest.at_ms > risk.at_ms[-1]:
         earned_usd = {symbol: risk.pnl_usd(symbol).item(-1) for symbol in risk.symbols}
         risk.mark(newest.at_ms, newest.equity_usd, newest.nav, earned_usd)
     backtest = config.backtest
     source = FactSource(risk, shadow, Assumptions(backtest.slippage_bps, backtest.funding_rate.default_rate_8h))
     return source.at(at_ms, _standing(ledger, posture, at_ms, guard))
-
-
-def _newest_mark(ledger: Ledger, at_ms: int) -> Mark | None:
-    """Return the newest mark of the account at risk by a time, the desk's or the risk guard's; None: there is none."""
-    marks = [ledger.last_mark(account, at_ms) for account in (RISK, WATCHED)]
-    return max((mark for mark in marks if mark is not None), key=lambda mark: mark.at_ms, default=None)
 
 
 def _standing(ledger: Ledger, posture: Posture, at_ms: int, guard: GuardWord | None) -> Standing:

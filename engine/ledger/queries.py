@@ -72,6 +72,11 @@ class LedgerReader(OrderQueries):
         found = self._read(Mark, "account = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1", (account, upper(at_ms)))
         return found[0] if found else None
 
+    def first_mark(self, account: str, from_ms: int) -> Mark | None:
+        """Return the oldest mark at or after `from_ms`; None where there is none."""
+        found = self._read(Mark, "account = ? AND at_ms >= ? ORDER BY at_ms LIMIT 1", (account, from_ms))
+        return found[0] if found else None
+
     def symbols(self, account: str) -> tuple[str, ...]:
         """Return the symbols that have sleeve marks, sorted."""
         rows = self._rows("SELECT DISTINCT symbol FROM sleeve_marks WHERE account = ? ORDER BY symbol", (account,))

@@ -13,6 +13,7 @@ import pytest
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.errors import UsageError
 from engine.ledger import Event
+from engine.ledger.rows import Mark
 from engine.operations.incidents.book import STEP, STEPS
 from engine.operations.incidents.caretaker import tick
 from engine.operations.incidents.closing import close
@@ -110,6 +111,37 @@ def test_R193_R200_the_loss_leaves_cash_flows_out(desk: Desk) -> None:
     assert found.before.drawdown == pytest.approx(1 - before.nav / peak)
     assert found.gross_usd == pytest.approx(held.gross_usd)
     assert found.cap_usd == 15_000
+
+
+def guard_mark(desk: Desk, at_ms: int, equity_usd: float, gross_usd: float) -> None:
+    """Mark the account as the risk guard does, each minute."""
+    last = desk.ledger.last_mark("risk", at_ms)
+    assert last is not None
+    nav = equity_usd / last.units
+    desk.ledger.append([Mark("guard", at_ms, equity_usd, nav, last.units, 1.0, last.cap_usd, gross_usd)])
+
+
+def test_R193_R200_within_the_hour_the_risk_guards_marks_tell_what_was_held_and_lost(tmp_path: Path) -> None:
+    desk = paused_desk(tmp_path)
+    stepped(desk)
+    anomaly_ms, flat_ms = T0_MS - HOUR_MS, T0_MS + 1_800
+    guard_mark(desk, anomaly_ms - 30 * SECOND_MS, 14_000.0, 9_000.0)
+    guard_mark(desk, T0_MS - 30 * SECOND_MS, 13_000.0, 8_000.0)
+    now_ms = T0_MS + 5 * MINUTE_MS
+    before = impact(desk.ledger, desk.found(), now_ms)
+    assert before.pnl_usd is None  # nobody has marked since it was flat: not known, never 0
+    assert before.gross_usd == 8_000.0
+    guard_mark(desk, flat_ms + MINUTE_MS, 12_990.0, 0.0)
+    found = impact(desk.ledger, desk.found(), now_ms)
+    assert found.pnl_usd == pytest.approx(12_990.0 - 14_000.0)
+    assert found.before is not None
+    assert found.after is not None
+    assert (found.before.equity_usd, found.after.equity_usd) == (14_000.0, 12_990.0)
+    peak = desk.ledger.marks("risk").nav.max()
+    last = desk.ledger.last_mark("risk")
+    assert last is not None
+    assert found.after.drawdown == pytest.approx(1 - 12_990.0 / last.units / peak)
+    desk.ledger.close()
 
 
 PARTS = {

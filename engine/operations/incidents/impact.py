@@ -1,4 +1,4 @@
-"""What an incident cost and what was at risk, from the ledger's marks (R193, R200–R202)."""
+"""What an incident cost and what was at risk, from the marks of desk and risk guard (R193, R200–R202)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.book import newest_mark, next_mark
 from engine.bounds import Posture
-from engine.clock import HOUR_MS
 from engine.execution.reconcile import OPENING
 from engine.metrics import drawdown, max_drawdown
 from engine.operations.incidents.book import ACT
@@ -19,6 +19,7 @@ from engine.posted import facts_from
 
 if TYPE_CHECKING:
     from engine.ledger import Ledger
+    from engine.ledger.rows import Mark
     from engine.metrics import Metric
     from engine.operations.incidents.book import Incident
 
@@ -54,7 +55,7 @@ class Impact:
         anomaly_ms: the first anomaly: since when rules of the verdict's policy fired without a pause.
         before: at the last mark before the anomaly was seen; None: there is none.
         after: at the last mark by the time it was over, or by now.
-        pnl_usd: from `before` to the first mark after `until`, without cash flows.
+        pnl_usd: from `before` to the first mark after `until`, without cash flows; None: nobody has marked since.
         until: flat, over or now, whichever is known.
         gross_usd: what was held at the mark before the breach; None: unknown.
         cap_usd: the capital that was at risk then; None: unknown.
@@ -76,16 +77,19 @@ def impact(ledger: Ledger, incident: Incident, now_ms: int) -> Impact:
         LedgerError: the ledger cannot be read.
     """
     anomaly_ms = first_anomaly_ms(ledger, incident)
-    before = ledger.last_mark(RISK, anomaly_ms - 1)
-    held = ledger.last_mark(RISK, incident.opened_ms - 1)
+    before = newest_mark(ledger, anomaly_ms - 1)
+    held = newest_mark(ledger, incident.opened_ms - 1)
     ended_ms = now_ms if incident.ended_ms is None else incident.ended_ms
     flat_ms = _flat_ms(incident)
     until = "flat" if flat_ms is not None else "now" if incident.ended_ms is None else "over"
+    last = (
+        newest_mark(ledger, now_ms) if until == "now" else next_mark(ledger, ended_ms if flat_ms is None else flat_ms)
+    )
     return Impact(
         anomaly_ms,
         None if before is None else numbers(ledger, before.at_ms),
         numbers(ledger, ended_ms),
-        None if before is None else _pnl_usd(ledger, before.at_ms, flat_ms if flat_ms is not None else ended_ms),
+        None if before is None or last is None else _pnl_usd(ledger, before, last),
         until,
         None if held is None else held.gross_usd,
         None if held is None else held.cap_usd,
@@ -115,23 +119,26 @@ def numbers(ledger: Ledger, at_ms: int) -> Numbers | None:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    mark = ledger.last_mark(RISK, at_ms)
+    mark = newest_mark(ledger, at_ms)
     if mark is None:
         return None
     postures = ledger.events("posture", to_ms=mark.at_ms)
     epoch_ms = Posture.from_json(json.loads(postures[-1].document)).epoch_ms if postures else None
     marks = ledger.marks(RISK, epoch_ms, mark.at_ms)
     if not len(marks):  # a restart at this very mark: its own mark begins the new epoch
-        marks = ledger.marks(RISK, mark.at_ms, mark.at_ms)
-    start = float(marks.nav[0])
+        marks = ledger.marks(mark.account, mark.at_ms, mark.at_ms)
+    times_ms, nav = marks.at_ms, marks.nav
+    if mark.at_ms > times_ms[-1]:
+        times_ms, nav = np.append(times_ms, mark.at_ms), np.append(nav, mark.nav)
+    start = float(nav[0])
     snapshot = ledger.facts_at(at_ms)
     sharpe = None if snapshot is None else facts_from(snapshot.document).get(SHARPE)
     return Numbers(
         mark.at_ms,
         mark.equity_usd,
         _balance_usd(ledger, mark.at_ms, mark.equity_usd),
-        _value(drawdown(marks.at_ms, marks.nav, mark.at_ms, start=start)),
-        _value(max_drawdown(marks.at_ms, marks.nav, mark.at_ms, start=start)),
+        _value(drawdown(times_ms, nav, mark.at_ms, start=start)),
+        _value(max_drawdown(times_ms, nav, mark.at_ms, start=start)),
         float(sharpe.value) if sharpe is not None and sharpe.status == OK and sharpe.value is not None else None,
     )
 
@@ -141,12 +148,10 @@ def _flat_ms(incident: Incident) -> int | None:
     return record.found["flat"].get("verified_ms") if record else None
 
 
-def _pnl_usd(ledger: Ledger, from_ms: int, until_ms: int) -> float:
-    """Return what the account earned from a mark on to the first one at or after a time, else to its last one."""
-    marks = ledger.marks(RISK, from_ms, until_ms + HOUR_MS)
-    last = min(int(np.searchsorted(marks.at_ms, until_ms, side="left")), len(marks) - 1)
-    flows = ledger.cash_flows(RISK, from_ms, int(marks.at_ms[last]))
-    return float(marks.equity_usd[last] - marks.equity_usd[0]) - sum(flow.amount_usd for flow in flows)
+def _pnl_usd(ledger: Ledger, first: Mark, last: Mark) -> float:
+    """Return what the account earned between two marks, without cash flows."""
+    flows = ledger.cash_flows(RISK, first.at_ms, last.at_ms)
+    return last.equity_usd - first.equity_usd - sum(flow.amount_usd for flow in flows)
 
 
 def _balance_usd(ledger: Ledger, at_ms: int, equity_usd: float) -> float | None:
