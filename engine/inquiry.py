@@ -243,7 +243,7 @@ def facts_at(
     return source.at(at_ms, _standing(ledger, posture, at_ms, guard))
 
 
-def _standing(ledger: Ledger, posture: Posture, at_ms: int, guard: GuardWord | None) -> Standing:
+def _standing(ledger: Ledger, posture: Posture, at_ms: int, guard: GuardWord | None = None) -> Standing:
     from engine.facts import Standing  # noqa: PLC0415 - keeps the answer that is already recorded fast
 
     return Standing(

@@ -22,11 +22,16 @@ def approvals(ledger: LedgerOption = LEDGER, signers: SignersOption = SIGNERS, a
 
     Example: stagegate approvals
     """
+    from engine.errors import UsageError
     from engine.ledger import Ledger
     from engine.live.account_time import clock_of
     from engine.operations.approvals import tallies
+    from engine.operations.signatures import signer_faults
     from engine.reports.terminal_approvals import approvals_table
 
+    faults = signer_faults(signers) if signers.exists() else ()
+    if faults:  # what people signed would look as if nobody had
+        raise UsageError(faults)
     with Ledger.open(ledger, read_only=True) as opened:
         found = tallies(opened, signers, clock_of(opened).now_ms())
     output([tally.to_json() for tally in found] if as_json else found, approvals_table, as_json)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output, show
+from engine.commands.shared import (
+    LEDGER,
+    RULES,
+    JsonOption,
+    LedgerOption,
+    RulesOption,
+    agreed,
+    output,
+    require_agreed,
+    show,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +41,7 @@ ReportsOption = Annotated[
     Path | None, typer.Option("--reports", help="Where decisions are published; the configuration's if absent.")
 ]
 
+ENDED = "ended before the venue showed it; the halt stays, `stagegate flatten` goes on where it was"
 STEPS = {
     "latched": "nothing that adds risk leaves any more",
     "cancelled": "every order and stop is cancelled",
@@ -57,6 +69,7 @@ def risk_guard(
 
     A look that does nothing: stagegate risk-guard --config config/prod_scale_rules_R1.yaml --dry-run
     """
+    from engine.policy.bundle import load_bundle
     from engine.risk_guard.halt import mode_of
     from engine.risk_guard.start import GuardRequest, bundle_of, copied, look_dry, look_once, watch
 
@@ -67,7 +80,8 @@ def risk_guard(
         watch(request, lambda watching: _show_watching(watching, as_json), lambda one: _show_decision(one, as_json))
         return
     decided = look_dry(request) if dry_run else look_once(request)
-    output(decided.decision.to_json() if as_json else decided.decision, decision_text, as_json)
+    units = {name: spec.unit for name, spec in load_bundle(bundle, only=("risk_guard",)).vocabulary.facts.items()}
+    output(decided.decision.to_json() if as_json else decided.decision, lambda one: decision_text(one, units), as_json)
     raise typer.Exit(decided.exit_code)
 
 
@@ -92,15 +106,21 @@ def flatten(
     symbols, unread = symbols_or_none(lambda: _symbols(rules))
     if not yes:
         print(plan_text(mode, ledger, symbols), file=sys.stderr)
-        typer.confirm("close everything?", abort=True, err=True)
+        require_agreed("close everything?")
+    _end_by_hand_only()
     if unread:
         print(f"{unread}\n  going on with what the venue names", file=sys.stderr)
     request = HaltRequest(ledger, mode, reason, symbols)
-    report = close_everything(
-        request,
-        lambda step, ms: None if as_json else show(step_text(step, ms)),
-        lambda problem: print(f"  {problem}; trying again until it is flat, the halt stays", file=sys.stderr),
-    )
+    try:
+        report = close_everything(
+            request,
+            lambda step, ms: None if as_json else show(step_text(step, ms)),
+            lambda problem: print(f"  {problem}; trying again until it is flat, the halt stays", file=sys.stderr),
+        )
+    except KeyboardInterrupt:
+        ended = {"flat": False, "reason": reason, "problems": [ENDED]}
+        output(ended, lambda _: "\n".join([f"NOT FLAT: {ENDED}", *by_hand_lines(BY_HAND)]), as_json)
+        raise typer.Exit(1) from None
     output(report_json(report) if as_json else report, lambda one: report_text(one, BY_HAND), as_json)
     raise typer.Exit(0 if report.flat else 1)
 
@@ -132,9 +152,15 @@ def resume(
     request = ResumeRequest(ledger, mode, bundle.policies["risk_guard"], folder, getuser(), reason)
 
     def confirmed(cause: str) -> bool:
-        return yes or typer.confirm(f"it was halted because of `{cause}`: allow risk to be added again?", err=True)
+        return yes or agreed(f"it was halted because of `{cause}`: allow risk to be added again?")
 
     output(grant(request, confirmed), resumed_text, as_json)
+
+
+def _end_by_hand_only() -> None:
+    """Have a closing outlive its terminal, and say how far it came where a person ends it, by Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _symbols(rules: Path) -> tuple[str, ...]:
@@ -163,8 +189,13 @@ def line_text(decision: GuardDecision) -> str:
     return f"{iso(decision.at_ms)}  {decision.outcome}{why}"
 
 
-def decision_text(decision: GuardDecision) -> str:
-    """Return a decision with what it is made of."""
+def decision_text(decision: GuardDecision, units: Mapping[str, str]) -> str:
+    """Return a decision with what it is made of.
+
+    Args:
+        decision: of the risk guard.
+        units: fact -> its unit.
+    """
     from engine.clock import iso
     from engine.reports.numbers import usd
 
@@ -178,17 +209,19 @@ def decision_text(decision: GuardDecision) -> str:
         marked = iso(int(equity["marked_at_ms"]))
         lines.append(f"  equity   {usd(equity['equity_usd'])}, {max(drop, 0):.2%} below its peak, marked {marked}")
     known = {name: value for name, value in decision.facts.items() if value is not None}
-    lines += [f"  fact     {name:<22} {_value(value)}" for name, value in known.items()]
+    lines += [f"  fact     {name:<22} {_value(value, units.get(name, ''))}" for name, value in known.items()]
     lines += [f"  doing    {decision.doing}"] if decision.doing else []
     lines += [f"  problem  {text}" for text in decision.problems]
     lines.append(f"  id       {decision.decision_id}, since {iso(decision.since_ms)}")
     return "\n".join(lines)
 
 
-def _value(value: object) -> str:
+def _value(value: Any, unit: str) -> str:
+    from engine.reports.numbers import with_unit
+
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return with_unit(value, unit)
 
 
 def plan_text(mode: Mode, ledger: Path, symbols: tuple[str, ...]) -> str:
@@ -236,8 +269,12 @@ def report_text(report: FlattenReport, by_hand: tuple[str, ...]) -> str:
         stays = "the halt stays, `stagegate status` says what lifts it"
         return "\n".join([*lines, f"FLAT, verified after {took_ms / 1000:.2f} s; {stays}"])
     left = ", ".join(f"{qty:f} {symbol}" for symbol, qty in report.left.items()) or "unknown"
-    steps = [f"  {number} {step}" for number, step in enumerate(by_hand, 1)]
-    return "\n".join([*lines, f"NOT FLAT: last seen {left}", "close it by hand, now:", *steps])
+    return "\n".join([*lines, f"NOT FLAT: last seen {left}", *by_hand_lines(by_hand)])
+
+
+def by_hand_lines(by_hand: tuple[str, ...]) -> list[str]:
+    """Return what a person must do where this program does not bring it about."""
+    return ["close it by hand, now:", *(f"  {number} {step}" for number, step in enumerate(by_hand, 1))]
 
 
 def resumed_text(resumed: Resumed) -> str:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.commands.approvals import SIGNERS, SignersOption
-from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, output
+from engine.commands.shared import (
+    LEDGER,
+    RULES,
+    JsonOption,
+    LedgerOption,
+    RulesOption,
+    agreed,
+    output,
+    require_agreed,
+)
 
 if TYPE_CHECKING:
     from engine.live.incident_desk import IncidentDesk
@@ -176,7 +185,7 @@ def restart(
     from engine.reports.terminal_incidents import restart_question, restart_text
 
     def confirmed(decided: Restart) -> bool:
-        return yes or typer.confirm(restart_question(decided), err=True)
+        return yes or agreed(restart_question(decided))
 
     desk = _desk(ledger, rules, signers)
     decided = desk.restart(RestartRequest(incident, None if key is None else key.expanduser(), committee), confirmed)
@@ -210,7 +219,7 @@ def rollback(
         return
     what = f"check out the whole tag `{to}`" if to else "replace the frozen configuration by the committed one"
     if not yes:
-        typer.confirm(f"{what}: go on?", abort=True, err=True)
+        require_agreed(f"{what}: go on?")
     if to is None:
         output(desk.restore_config(), restored_text, as_json)
         return

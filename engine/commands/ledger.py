@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from engine.commands.approvals import SIGNERS, SignersOption
-from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, moment, output
+from engine.commands.shared import LEDGER, RULES, JsonOption, LedgerOption, RulesOption, agreed, moment, output
 
 ledger_app = typer.Typer(
     help="The ledger's file: copy, check, migrate, restore, adopt.", no_args_is_help=True, rich_markup_mode=None
@@ -76,7 +76,7 @@ def ledger_restore(
 
     def confirmed(plan: Plan) -> bool:
         print(plan_text(plan, ledger), file=sys.stderr)
-        return yes or typer.confirm("go on?", err=True)
+        return yes or agreed("go on?")
 
     output(restore(file, ledger, getuser(), SystemClock().now_ms(), confirmed), restored_text, as_json)
 

@@ -115,13 +115,11 @@ def status(
 
 
 def _status(config: Path, paper: bool, real: bool, ledger: Path, as_json: bool) -> None:
-    from engine.config import load_config
     from engine.live.status import status as found_status
     from engine.live.status_text import status_text
     from engine.risk_guard.halt import mode_of
 
-    report_dir = Path(load_config(config).output.report_dir)
-    found = found_status(ledger, mode_of(ledger, paper=paper, real=real), report_dir)
+    found = found_status(ledger, mode_of(ledger, paper=paper, real=real), config)
     output(found, status_text, as_json)
     raise typer.Exit(0 if found.whole else 1)
 

@@ -49,6 +49,29 @@ def moment(text: str | None, option: str) -> int | None:
         raise UsageError(Problem("time", option, problem, "write 2022-03-01 or 2022-03-01T14:00:00Z")) from None
 
 
+def agreed(question: str) -> bool:
+    """Ask on the terminal whether to go on.
+
+    Raises:
+        UsageError: nobody answers: there is no terminal, or Ctrl-C was pressed.
+    """
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        problem = "nobody confirmed it: nothing was done"
+        raise UsageError(Problem("not-confirmed", "--yes", problem, "add `--yes` where nobody can be asked")) from None
+
+
+def require_agreed(question: str) -> None:
+    """Ask on the terminal whether to go on, and end where not.
+
+    Raises:
+        UsageError: declined, or nobody answers.
+    """
+    if not agreed(question):
+        raise UsageError(Problem("declined", question, "not confirmed", "nothing was done"))
+
+
 def show(renderable: Any) -> None:
     """Print a table or a text: coloured in a terminal, plain through a pipe."""
     if isinstance(renderable, str):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.clock import iso
@@ -31,6 +31,7 @@ RESTORED = "restored"
 """The kind of the event with which a restored ledger goes on."""
 
 _WHAT = "ledger restore"
+_OF_CONTENT = frozenset({"not-a-database", "corrupt"})
 _BESIDE = ("-wal", "-shm")
 
 
@@ -130,10 +131,16 @@ def _require_there(file: Path) -> None:
 
 def _copied(file: Path, partial: Path) -> None:
     """Copy the backup beside the ledger, with what is in its log, brought up to this version's schema."""
-    with in_words(file), closing(opening.connect(file, create=False, read_only=True, busy_timeout_ms=0)) as one:
-        opening.copy(one, file, partial)
-    with Ledger.open(partial, migrate=True):
-        pass
+    try:
+        with in_words(file), closing(opening.connect(file, create=False, read_only=True, busy_timeout_ms=0)) as one:
+            opening.copy(one, file, partial)
+        with Ledger.open(partial, migrate=True):
+            pass
+    except LedgerError as error:
+        # its copy goes, so what is wrong with it is told of the backup; a full disk is the copy's
+        raise LedgerError(
+            [replace(each, where=str(file)) if each.code in _OF_CONTENT else each for each in error.problems]
+        ) from None
     for made in partial.parent.glob(f"{partial.name}.schema-*.backup"):
         made.unlink()
 

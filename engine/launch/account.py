@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.execution.fills import FillBook
-from engine.execution.journal import Journal
-from engine.execution.reconcile import Kind, differences, ledger_side, venue_side
 from engine.launch.probe import Finding, Findings, Probe
-from engine.ledger import Ledger
+from engine.live.foreign import unknown_to_us
 from engine.live.lock import holder
-from engine.live.opening import launched_ms
 from engine.reports.numbers import percent, usd
 from engine.runner.probes import HEDGE, ONE_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from engine.clock import Clock
     from engine.execution.reconcile import Difference
     from engine.execution.venue import Balance, SymbolSettings, Venue
+    from engine.ledger import Ledger
 
 MIXED = "MIXED"
 _PERCENT = 100.0
-_FOREIGN = (Kind.POSITION, Kind.ORDER, Kind.STOP)
 _SHOWN = 3  # differences; the rest is counted
 
 
@@ -87,34 +82,6 @@ def margin(settings: Mapping[str, SymbolSettings]) -> Findings:
         "leverage_lowest": Finding(min(leverages), each),
         "leverage_highest": Finding(max(leverages), each),
     }
-
-
-async def unknown_to_us(venue: Venue, symbols: Sequence[str], ledger: Ledger, clock: Clock) -> tuple[Difference, ...]:
-    """Return what stands at the venue and is not in the ledger.
-
-    What was filled while nobody looked (a stop that was hit) is ours, and not in the ledger yet: where something
-    differs, the venue's history is booked on a copy of the ledger, and compared again. The ledger itself stays as it
-    is.
-
-    Raises:
-        VenueError: the venue does not tell.
-        LedgerError: the ledger cannot be read.
-    """
-    found = await _compared(venue, ledger)
-    since_ms = launched_ms(ledger)
-    if not found or since_ms is None:
-        return found
-    with (
-        tempfile.TemporaryDirectory(prefix="stagegate-") as folder,
-        Ledger.open(ledger.backup(Path(folder) / "ledger.db")) as copy,
-    ):
-        await FillBook(venue, Journal(copy), clock, since_ms=since_ms).take(symbols)
-        return await _compared(venue, copy)
-
-
-async def _compared(venue: Venue, ledger: Ledger) -> tuple[Difference, ...]:
-    found = differences(await venue_side(venue), ledger_side(Journal(ledger)))
-    return tuple(one for one in found if one.kind in _FOREIGN)
 
 
 def foreigners(found: Sequence[Difference]) -> Finding:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.clock import SystemClock
+from engine.config import load_config
 from engine.documents import parse_document
 from engine.drill import DRILL, drill_venue
 from engine.errors import StagegateError, UsageError, VenueError
@@ -162,17 +163,17 @@ class Status:
 
     @property
     def whole(self) -> bool:
-        """Whether venue and ledger both told what they hold."""
-        return self.venue is not None and self.books is not None
+        """Whether everything was told; that nobody runs is known, and is told."""
+        return self.venue is not None and self.books is not None and not self.unknown
 
 
-def status(ledger: Path, mode: Mode, report_dir: Path, *, patience_s: float = PATIENCE_S) -> Status:
+def status(ledger: Path, mode: Mode, config: Path, *, patience_s: float = PATIENCE_S) -> Status:
     """Return everything that can be told; whatever fails is said, and hides nothing else.
 
     Args:
         ledger: of the account.
         mode: paper or real.
-        report_dir: where the risk guard publishes.
+        config: the frozen configuration, which says where the risk guard publishes.
         patience_s: how long the venue may take for all that it is asked, in seconds of this machine.
     """
     unknown: list[str] = []
@@ -183,8 +184,6 @@ def status(ledger: Path, mode: Mode, report_dir: Path, *, patience_s: float = PA
     beat = read_beat(heartbeat_beside(ledger))
     running = holder(ledger)
     kept = read_sign(service_beside(ledger))
-    if running is None:
-        unknown.append("no runner runs: nothing is decided, and stops are kept by the venue alone")
     return Status(
         mode=str(mode),
         ledger=str(ledger),
@@ -195,7 +194,7 @@ def status(ledger: Path, mode: Mode, report_dir: Path, *, patience_s: float = PA
         permitted=permit.present(),
         permit=permit.terms(),
         books=books,
-        guard=_guard(ledger, report_dir, at_ms),
+        guard=_guard(ledger, config, at_ms, unknown),
         venue=None if told is None else _held(at_ms, told),
         differences=(None if told is None or side is None else differences(told, side, tolerance_usd=tolerance_usd)),
         unknown=tuple(unknown),
@@ -327,7 +326,13 @@ def _held(at_ms: int, side: VenueSide) -> AtVenue:
     return AtVenue(at_ms, tuple(positions), (*orders, *stops), float(side.wallet_usd))
 
 
-def _guard(ledger: Path, report_dir: Path, now_ms: int) -> GuardSays | None:
+def _guard(ledger: Path, config: Path, now_ms: int, unknown: list[str]) -> GuardSays | None:
+    try:
+        report_dir = load_config(config).output.report_dir
+    except StagegateError as error:
+        where = error.problems[0].where
+        unknown.append(f"where the risk guard publishes: {where}: {_in_a_line(error)}; `stagegate rollback --config`")
+        return None
     decision = DecisionFiles.under(report_dir).read()
     if decision is None or decision.ledger != named(ledger):
         return None

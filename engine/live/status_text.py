@@ -26,6 +26,8 @@ def _head(found: Status) -> Iterable[str]:
     beat = found.heartbeat
     sign = "no sign of life" if beat is None else f"last sign of life {age(found.heartbeat_age_ms)} ago ({beat.state})"
     yield f"runner   {runner}; {sign}"
+    if found.runner is None:
+        yield "         nothing is decided, and stops are kept by the venue alone"
     yield from _service(found)
     if found.permitted:
         permit = found.permit

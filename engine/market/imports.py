@@ -82,9 +82,10 @@ def import_files(
         DataError: a file or the store is broken; the files before it are in the store, nothing of it is.
     """
     done: list[FileImport] = []
+    first = [read_file(path) for path in files[:1]]  # a wrong name must not leave an empty store behind
     with writing(store) as opened:
         for index, path in enumerate(files):
-            file = read_file(path)
+            file = first.pop() if first else read_file(path)
             rows = len(file.data)
 
             def step(rows_done: int, name: str = file.name, index: int = index, rows: int = rows) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NAMESPACE = "stagegate-approval"
 
 _GOOD = re.compile(r'^Good "[^"]*" signature for (?P<signer>.+) with \S+ key (?P<fingerprint>SHA256:\S+)$')
+_SIGNER = re.compile(r"^\S+ (?:\S.* )?(?:ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]{16,}={0,2}(?: .*)?$")
+_FORM = "one line a person: NAME KEYTYPE KEY, as in the file ~/.ssh/*.pub (ssh-keygen(1), ALLOWED SIGNERS)"
 _TIMEOUT_S = 60  # a key on a hardware token waits for a touch
 
 
@@ -78,8 +80,7 @@ def verified(document: bytes, signature: str, signers: Path, at_ms: int) -> Sign
         UsageError: there is no allowed-signers file, or no OpenSSH.
     """
     if not signers.is_file():
-        help_ = "one line a person: NAME KEYTYPE KEY, as in the file ~/.ssh/*.pub (ssh-keygen(1), ALLOWED SIGNERS)"
-        raise UsageError(Problem("no-signers", str(signers), "there is no file of allowed signers", help_))
+        raise UsageError(Problem("no-signers", str(signers), "there is no file of allowed signers", _FORM))
     when = f"-Overify-time={re.sub('[-:T]', '', iso(at_ms)[:19])}Z"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "request.sig"
@@ -88,7 +89,8 @@ def verified(document: bytes, signature: str, signers: Path, at_ms: int) -> Sign
         names = found.stdout.decode(errors="replace").splitlines()
         if found.returncode or not names:
             help_ = f"a key of {signers} must sign, and be valid at {iso(at_ms)}"
-            raise SignatureError(Problem("unknown-signer", str(signers), "nobody listed made this signature", help_))
+            unknown = Problem("unknown-signer", str(signers), "nobody listed made this signature", help_)
+            raise SignatureError([unknown, *signer_faults(signers)])
         arguments = ("-f", str(signers), "-I", names[0], "-n", NAMESPACE, "-s", str(path), when)
         done = _run("verify", *arguments, document=document)
     match = _GOOD.match(done.stdout.decode(errors="replace").strip())
@@ -96,6 +98,23 @@ def verified(document: bytes, signature: str, signers: Path, at_ms: int) -> Sign
         help_ = "it was altered, made for something else, or made by a key that was not valid then; sign again"
         raise SignatureError(Problem("bad-signature", names[0], "the signature is not of this document", help_))
     return Signer(match["signer"], match["fingerprint"])
+
+
+def signer_faults(signers: Path) -> tuple[Problem, ...]:
+    """Return what is wrong with an allowed-signers file, line by line; OpenSSH passes over what it cannot read."""
+    try:
+        lines = signers.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
+        return (Problem("signers", str(signers), f"it cannot be read: {why}", _FORM),)
+    named = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()[:1] not in {"", "#"}]
+    if not named:
+        return (Problem("signers", str(signers), "it names nobody", _FORM),)
+    return tuple(
+        Problem("signers", f"{signers}:{number}", "this line is no signer", _FORM)
+        for number, line in named
+        if not _SIGNER.match(line)
+    )
 
 
 def _run(action: str, *arguments: str, document: bytes | None = None) -> subprocess.CompletedProcess[bytes]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.clock import DAY_MS, HOUR_MS
+from engine.live.foreign import unknown_to_us
 from engine.reports.numbers import age, count
 from engine.runner.probes import CLOCK, Check, checks, probe, untraded
 
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.clock import Clock
+    from engine.ledger import Ledger
     from engine.policy.facts import Value
     from engine.runner.open import Place
 
+FOREIGN = "foreign_positions"
 _NAME = 24
 
 
@@ -47,16 +50,18 @@ class Checked:
         return all(check.fine for check in self.checks)
 
 
-async def check(place: Place, needed_usd: float | None, clock: Clock) -> Checked:
+async def check(place: Place, needed_usd: float | None, ledger: Ledger | None, clock: Clock) -> Checked:
     """Ask the venue everything that a run would begin with.
 
     Args:
         place: which account, which release.
         needed_usd: what the balance must cover; None: it is at risk already.
+        ledger: of the account; None: there is none yet.
         clock: ours; the venue's is measured against it.
 
     Raises:
         VenueError: the venue does not answer, or refuses the key.
+        LedgerError: the ledger cannot be read.
     """
     config, release = place.release.config, place.release
     async with place.connection.venue(config.market.symbols, clock, lambda: False) as venue:
@@ -65,7 +70,9 @@ async def check(place: Place, needed_usd: float | None, clock: Clock) -> Checked
         bars = [await venue.closed_bars(symbol, now_ms - DAY_MS) for symbol in found.filters]
         positions, balance = await venue.positions(), await venue.balance()
         ends = [int(each.open_time_ms[-1]) + HOUR_MS for each in bars if len(each)]
-        held = checks(release.bundle.policies["launch"], found.values, now_ms)
+        foreign = await unknown_to_us(venue, config.market.symbols, ledger, venue.asker.clock)
+        values = {**found.values, FOREIGN: len(foreign)}
+        held = checks(release.bundle.policies["launch"], values, now_ms)
         wrong = untraded(config.market.symbols, found.filters)
         return Checked(
             where=place.connection.where,

@@ -138,18 +138,20 @@ def run_check(request: RunRequest, show: Callable[[str], None]) -> Checked:
     """Ask the venue what a run would begin with.
 
     Raises:
-        StagegateError: the files are wrong, the keys not set, or the venue does not answer.
+        StagegateError: the files are wrong, the keys not set, or venue or ledger do not answer.
     """
     place = _place(request, show)
     needed: float | None = capital_of(request.mode, place.release).usd
-    if request.ledger.exists():
-        with Ledger.open(request.ledger, read_only=True) as ledger:
+    with ExitStack() as stack:
+        ledger = None
+        if request.ledger.exists():
+            ledger = stack.enter_context(Ledger.open(request.ledger, read_only=True))
             needed = needed_usd(ledger, request.mode, place.release)
 
-    async def main(clock: Clock) -> Checked:
-        return await check(place, needed, clock)
+        async def main(clock: Clock) -> Checked:
+            return await check(place, needed, ledger, clock)
 
-    return place.connection.run(main)
+        return place.connection.run(main)
 
 
 def _at_post(request: RunRequest, show: Callable[[str], None], act: Callable[[Post], Awaitable[T]]) -> T:

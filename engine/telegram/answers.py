@@ -74,7 +74,7 @@ def _positions(desk: ChatDesk) -> str:
 
 
 def _found(desk: ChatDesk) -> Status:
-    return status(desk.ledger, desk.mode, Path(load_config(desk.config).output.report_dir))
+    return status(desk.ledger, desk.mode, desk.config)
 
 
 def _verdict(desk: ChatDesk, *, why: bool = False) -> str:

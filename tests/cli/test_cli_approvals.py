@@ -43,6 +43,16 @@ def test_a_request_is_listed_signed_and_the_trail_holds(tmp_path: Path, capsys: 
     assert "stagegate verdict show V1" in shown
     assert run("approve", identity, "--key", key, *where) == 2
     assert "alice has signed already" in capsys.readouterr().err
+    for text in ("", "# nobody\n", f"{signers.read_text()}garbage\n", "\x00"):
+        broken = tmp_path / "broken"
+        broken.write_text(text)
+        assert run("approvals", "--ledger", ledger, "--signers", broken) == 2, "a signature must not look as if missing"
+        line = 2 if "garbage" in text else 1
+        said = capsys.readouterr().err
+        assert f"{broken}:{line}: error[signers]: this line is no signer" in said or "it names nobody" in said
+    broken.write_bytes(b"\xff\xfe")
+    assert run("approve", identity, "--key", key, "--ledger", ledger, "--signers", broken) == 2
+    assert "it cannot be read: it is no text" in capsys.readouterr().err
     assert run("approvals", "--json", *where) == 0
     (tally,) = json.loads(capsys.readouterr().out)
     assert (tally["state"], [signer["name"] for signer in tally["signers"]]) == ("waiting", ["alice"])

@@ -9,6 +9,7 @@ import json
 import resource
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -193,8 +194,10 @@ def test_R165_R158_flatten_says_what_it_will_do_asks_and_says_what_it_did(
     venue: Venue, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
-    assert run("flatten", *venue.where, "--reason", "try") == 1
+    assert run("flatten", *venue.where, "--reason", "try") == 2
     shown = capsys.readouterr().err
+    assert "nobody confirmed it: nothing was done" in shown
+    assert "add `--yes` where nobody can be asked" in shown
     assert "on the paper account this will now" in shown
     assert "close every position at market" in shown
     assert venue.permit.present()
@@ -217,6 +220,29 @@ def test_R165_R158_flatten_says_what_it_will_do_asks_and_says_what_it_did(
         assert closed == {("BTCUSDT", -0.170), ("ETHUSDT", -2.200), ("SOLUSDT", -66.0)}
         assert not any(abs(qty) > 1e-9 for qty in ledger.held("risk").values())
         assert ledger.events("flatten_begun")[0].at_ms == event.at_ms
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_flatten_outlives_its_terminal_and_says_how_far_it_came_where_it_is_ended(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    ledger = tmp_path / "ledger.db"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port, now_ms = silent.getsockname()[1], SystemClock().now_ms()
+        where = (f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}")
+        announce(announced_beside(ledger), Announcement(*where, "key", "secret", now_ms, now_ms, 1.0))
+        command = [sys.executable, cli.__file__, "flatten", "--paper", "--yes", "--ledger", str(ledger)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ran:
+            assert ran.stdout is not None
+            assert "latched" in ran.stdout.readline()
+            ran.send_signal(signal.SIGHUP)
+            silent.accept()[0].close()  # it goes on asking
+            assert ran.poll() is None
+            ran.send_signal(how)
+            said = ran.stdout.read()
+    assert ran.returncode == 1
+    assert "NOT FLAT: ended before the venue showed it; the halt stays" in said
+    assert "close it by hand, now:" in said
 
 
 def test_flatten_works_with_a_corrupt_ledger_and_broken_rules(venue: Venue, capsys: pytest.CaptureFixture[str]) -> None:
@@ -333,7 +359,7 @@ def test_A76_resume_needs_a_flat_account_a_cause_and_a_persons_word(
     assert run("flatten", *venue.where, "--yes", "--reason", "maintenance") == 0
     capsys.readouterr()
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
-    assert run("resume", *options) == 1
+    assert run("resume", *options) == 2
     assert "it was halted because of `maintenance`" in capsys.readouterr().err
     assert not venue.permit.present()
     assert run("resume", *options, "--yes") == 0

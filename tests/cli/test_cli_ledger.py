@@ -133,12 +133,14 @@ def test_a_restore_that_may_not_be_changes_nothing(
     copy = tmp_path / "copy.db"
     assert run("ledger", "backup", copy, "--ledger", ledger) == 0
 
-    def refused(code: str, file: Path = copy, *, answer: tuple[str, ...] = ("--yes",)) -> None:
+    def refused(code: str, file: Path = copy, *, answer: tuple[str, ...] = ("--yes",)) -> str:
         before = everything(tmp_path)
         assert run("ledger", "restore", file, "--ledger", ledger, *answer) != 0
-        assert f"error[{code}]" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"error[{code}]" in said
         assert everything(tmp_path) == before
         assert Permit.beside(ledger).present()
+        return said
 
     with InstanceLock(ledger, "stagegate run", START_MS):
         refused("second-instance")
@@ -163,7 +165,7 @@ def test_a_restore_that_may_not_be_changes_nothing(
     refused("schema-newer", newer)
     text = copy.with_name("text.db")
     text.write_text("no database " * 100)
-    refused("not-a-database", text)
+    assert f"{text}: error[not-a-database]" in refused("not-a-database", text)
     (tmp_path / "else").mkdir()
     begin(tmp_path / "else", Permit.beside(tmp_path / "else" / "ledger.db"), None, kind="live")
     refused("other-ledger", tmp_path / "else" / "ledger.db")

@@ -108,7 +108,19 @@ def test_status_of_nothing_says_what_it_cannot_know(capsys: pytest.CaptureFixtur
     assert result.code == 1
     assert "no simulated exchange is announced" in result.out
     assert "the ledger does not tell: there is no ledger here" in result.out
-    assert "no runner runs" in result.out
+    assert "nothing is decided, and stops are kept by the venue alone" in result.out
+
+
+def test_status_tells_the_rest_where_the_configuration_is_broken(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    broken = tmp_path / "config.yaml"
+    broken.write_text("broken: [")
+    result = run(capsys, "status", "--paper", "-c", broken, "--ledger", tmp_path / "trading.db")
+    assert result.code == 1
+    assert "nothing is decided, and stops are kept by the venue alone" in result.out
+    assert f"where the risk guard publishes: {broken}:" in result.out
+    assert "`stagegate rollback --config`" in result.out
 
 
 @pytest.mark.parametrize("speed", [1.0, 20.0])
@@ -119,7 +131,7 @@ def test_status_does_not_wait_long_for_a_venue_that_accepts_and_says_nothing(tmp
         where = (f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}")
         announce(announced_beside(ledger), Announcement(*where, "key", "secret", now_ms, now_ms, speed))
         begun_s = elapsed_s()
-        found = status(ledger, Mode.PAPER, tmp_path, patience_s=0.1)
+        found = status(ledger, Mode.PAPER, ROOT / "config/prod_candidate_R1.yaml", patience_s=0.1)
         assert elapsed_s() - begun_s < 1.5
     assert "what the venue holds is not known: it did not answer within 0.1 s" in found.unknown
     assert found.where.endswith(str(port))

@@ -19,10 +19,11 @@ from engine.errors import UsageError
 from engine.execution.journal import Journal
 from engine.execution.reconcile import Kind
 from engine.launch import account, signed
-from engine.launch.account import Capital, unknown_to_us
+from engine.launch.account import Capital
 from engine.launch.alerts import delivered
 from engine.launch.probe import Findings, find_out
 from engine.ledger import Ledger
+from engine.live.foreign import unknown_to_us
 from engine.live.launch_word import acknowledge, acknowledged, last_word
 from engine.live.lock import InstanceLock
 from engine.operations.approvals import approve

@@ -105,6 +105,7 @@ waits    SCALE_UP of `stage 3`, 1 of 2 signatures: `stagegate approvals`"""  # n
 LOST = """\
 real account, ledger reports/ledger.db
 runner   not running; last sign of life 3 h ago (running)
+         nothing is decided, and stops are kept by the venue alone
 service  NOT RUNNING, last sign of life 5 m ago: nobody starts again what dies, `stagegate serve`
 halt     HALTED: nothing adds risk; a signed restart lifts it, `stagegate incident list`
 guard    says nothing about this ledger: `stagegate risk-guard` watches it

@@ -13,6 +13,7 @@ from engine.clock import HOUR_MS, MINUTE_MS
 from engine.errors import StagegateError
 from engine.execution.binance.client import Keys
 from engine.execution.permit import Permit
+from engine.ledger import Ledger
 from engine.live.connection import Mode
 from engine.market.series import Market
 from engine.rehearsal.approvals import ApproveNone
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.governor import Approvals
-    from engine.ledger import Ledger
     from engine.runner.check import Checked
     from engine.runner.dry import DryRun
 
@@ -167,7 +167,7 @@ def test_R051_R052_a_dry_run_without_a_target_or_with_nothing_but_zeros_fails(
 
 def checked(tmp_path: Path, faults: FaultPlan | None = None, keys: Keys | None = None, **account: Any) -> Checked:
     async def act(scene: Scene) -> Checked:
-        return await check(scene.place, 10_000.0, scene.clock)
+        return await check(scene.place, 10_000.0, None, scene.clock)
 
     exchange = new_exchange(**account)
     return at_venue(tmp_path, act, faults or FaultPlan(), exchange=exchange, mode=Mode.REAL, keys=keys)
@@ -182,6 +182,24 @@ def test_R029_a_check_says_what_is_wrong_with_the_cure(tmp_path: Path) -> None:
     assert "turn withdrawals off for this key" in text
     assert "4 checks failed" in text
     assert found.last_bar_ms == START_MS
+
+
+def test_R029_a_check_fails_for_what_stands_and_is_not_ours(tmp_path: Path) -> None:
+    async def act(scene: Scene) -> tuple[Checked, Checked]:
+        await scene.run_until(hours(1.2))
+        with Ledger.open(scene.path, read_only=True) as ledger:
+            return (
+                await check(scene.place, None, ledger, scene.clock),
+                await check(scene.place, None, None, scene.clock),
+            )
+
+    known, unknown = at_venue(tmp_path, act)
+    assert known.positions
+    assert known.fine
+    broken = {one.rule: one for one in unknown.checks if not one.fine}
+    assert broken.keys() == {"foreign_positions"}
+    assert dict(broken["foreign_positions"].facts)["foreign_positions"] == len(known.positions) + 1  # and a stop
+    assert "1 check failed" in check_text(unknown)
 
 
 @pytest.mark.parametrize(
