@@ -182,7 +182,7 @@ def _acted(posture: Posture, policy: Policy, outcome: str, fired: Iterable[str],
     step = _episodes(posture, policy, fired_instances, now_ms)
     if effects.cap_factor is not None:
         step = _ask(step, Request(SCALE_UP, outcome, now_ms, effects.approvals), _may_scale(posture, effects, now_ms))
-    elif effects.once_per_episode:
+    else:  # it is asked for again once its days are full again
         step = _withdraw(step, SCALE_UP, now_ms)
     return _with(step, entries_allowed=not (blocked or effects.entries_blocked))
 

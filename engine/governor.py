@@ -9,7 +9,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from engine.bounds import INCIDENT, PROMOTION, RESTART, Change, after_approval, after_verdict, distrusted, paused
+from engine.bounds import (
+    INCIDENT,
+    PROMOTION,
+    RESTART,
+    SCALE_UP,
+    Change,
+    after_approval,
+    after_verdict,
+    distrusted,
+    paused,
+)
 from engine.clock import DAY_MS
 from engine.facts import Standing
 from engine.operations.stages.steps import Rules, aborted, asked, promoted, waiting
@@ -26,6 +36,10 @@ if TYPE_CHECKING:
     from engine.policy.effects import Effects
     from engine.policy.model import Policy
     from engine.verdict import Judge, Verdict
+
+
+_MUST_HOLD = frozenset({PROMOTION, SCALE_UP})
+"""What is signed and put into force only while a verdict of this very moment wants it."""
 
 
 class RiskAccount(Protocol):
@@ -142,7 +156,8 @@ class Governor:
     def decide(self, now_ms: int, *, marked: bool = True) -> Verdict:
         """Return the action policy's verdict of `now_ms`; what the policies do is in force when this returns.
 
-        Approvals given by then come first. At the end of a day its facts join the streaks. The stage policy decides
+        Approvals given by then come first; those of a higher cap count only where this very verdict wants it still, as
+        promotions do. At the end of a day its facts join the streaks. The stage policy decides
         last, on the bounds that the action policy has set; its verdicts are in `of_stages`.
 
         Args:
@@ -150,8 +165,29 @@ class Governor:
             marked: whether the account is valued at that close; where it is not, approvals wait for one at which it is,
                 since they move capital at the present equity. What reduces waits for nothing.
         """
-        requests = [request for request in self.posture.requests if request.kind != PROMOTION]
-        for request in self._approvals.given(requests, now_ms) if marked else ():
+        waiting = self.posture.requests if marked else ()
+        self._grant([request for request in waiting if request.kind not in _MUST_HOLD], now_ms)
+        posture = self.posture
+        situation = Situation(posture.stage, posture.exposure, posture.cap_usd, self._account.equity_usd)
+        facts = self._facts.at(now_ms, self._standing())
+        verdict = self.judge.verdict(facts, now_ms, situation, streaks_since_ms=posture.streaks_since_ms)
+        decision = verdict.decision
+        trusted = decision.trusted and (self.rollout is None or self.rollout.trusted)
+        step = after_verdict(posture, self.judge.policy, decision.outcome, decision.fired, now_ms, trusted=trusted)
+        self._take(step, now_ms, verdict)
+        if trusted:  # what the verdict no longer wants was withdrawn by it
+            raising = [request for request in waiting if request.kind == SCALE_UP]
+            self._grant([request for request in raising if request in self.posture.requests], now_ms)
+        self.outcome = verdict.outcome
+        if now_ms % DAY_MS == 0:
+            self.judge.add_day(now_ms, verdict.posted)
+        if self.rollout is not None:
+            self._decide_stage(self.rollout, verdict, now_ms, marked=marked)
+        return verdict
+
+    def _grant(self, requests: Sequence[Request], now_ms: int) -> None:
+        """Put into force what enough people have signed of these."""
+        for request in self._approvals.given(requests, now_ms):
             self._note_given(request, now_ms)
             step = after_approval(
                 self.posture,
@@ -163,20 +199,6 @@ class Governor:
                 paper_usd=self._rules.paper_usd,
             )
             self._take(step, now_ms)
-        posture = self.posture
-        situation = Situation(posture.stage, posture.exposure, posture.cap_usd, self._account.equity_usd)
-        facts = self._facts.at(now_ms, self._standing())
-        verdict = self.judge.verdict(facts, now_ms, situation, streaks_since_ms=posture.streaks_since_ms)
-        decision = verdict.decision
-        trusted = decision.trusted and (self.rollout is None or self.rollout.trusted)
-        step = after_verdict(posture, self.judge.policy, decision.outcome, decision.fired, now_ms, trusted=trusted)
-        self._take(step, now_ms, verdict)
-        self.outcome = verdict.outcome
-        if now_ms % DAY_MS == 0:
-            self.judge.add_day(now_ms, verdict.posted)
-        if self.rollout is not None:
-            self._decide_stage(self.rollout, verdict, now_ms, marked=marked)
-        return verdict
 
     def of_stages(self) -> list[Verdict]:
         """Return the stage policy's verdicts that are to be recorded, and forget them."""

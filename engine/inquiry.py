@@ -110,12 +110,17 @@ def verdict_at(
     Raises:
         LedgerError: the ledger cannot be read or written, or holds nothing at that time.
         PolicyError: the bundle is wrong.
-        UsageError: nothing is recorded of that time, and the bundle is not in force on this ledger.
+        UsageError: the time lies in the future; or nothing is recorded of it, and the bundle is not in force on this
+            ledger.
     """
     bundle = load_bundle(rules, only=(ACTION,))
     policy = bundle.policies[ACTION]
     with Ledger.open(path) as ledger:
-        moment_ms = now_of(ledger, clock) if at_ms is None else at_ms
+        now_ms = now_of(ledger, clock)
+        moment_ms = now_ms if at_ms is None else at_ms
+        if moment_ms > now_ms:  # recorded, it would make the ledger one from the future
+            problem = f"{iso(moment_ms)} lies in the future: it is {iso(now_ms)} there"
+            raise UsageError(Problem("future", "--at", problem, "ask for now, or for a time that has passed"))
         record = _recorded(ledger, bundle, moment_ms)
         if record is None:
             require_in_force(ledger, bundle)

@@ -17,9 +17,9 @@ from engine.alerts.lane import Lane
 from engine.alerts.lease import Lease
 from engine.alerts.quiet import hush
 from engine.clock import DAY_MS
-from engine.errors import StagegateError
+from engine.errors import LedgerError, StagegateError
 from engine.ledger.rows import Event
-from engine.ledger.store import Ledger
+from engine.ledger.store import CONFLICT, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -104,9 +104,10 @@ class Outbox:
         """
         self._write()
         self._read()
-        counts = await asyncio.gather(*(self._deliver_on(lane) for lane in self._lanes.values()))
+        lanes = [asyncio.ensure_future(self._deliver_on(lane)) for lane in self._lanes.values()]
+        await asyncio.gather(*lanes, return_exceptions=True)  # what is on its way is noted, or it would go out twice
         self._write()
-        return sum(counts)
+        return sum(lane.result() for lane in lanes)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until told to stop, then once more what is due.
@@ -166,9 +167,17 @@ class Outbox:
         return count
 
     def _write(self) -> None:
-        if self._unwritten:
+        """Note what was delivered; what stands there already, by another time, is not noted again."""
+        if not self._unwritten:
+            return
+        try:
             self._ledger.append(self._unwritten)
-            self._unwritten = []
+        except LedgerError as error:
+            if error.problems[0].code != CONFLICT:
+                raise
+            for row in self._unwritten:
+                self._ledger.append_unless_known(row)
+        self._unwritten = []
 
 
 def routes_begun(ledger: Ledger) -> dict[str, int]:

@@ -28,11 +28,11 @@ _SHOWN = 3  # differences; the rest is counted
 
 @dataclass(frozen=True)
 class Capital:
-    """What is to be at risk: the stage, its capital in USDT, and whether a running rollout only changes its stage."""
+    """What is to be at risk: the stage, its capital in USDT, and whether the rollout runs: its runner is no other."""
 
     stage: int
     usd: float
-    transition: bool = False
+    running: bool = False
 
 
 def probes(venue: Venue, symbols: Sequence[str], ledger: Ledger, clock: Clock, capital: Capital) -> tuple[Probe, ...]:
@@ -61,13 +61,17 @@ def probes(venue: Venue, symbols: Sequence[str], ledger: Ledger, clock: Clock, c
 
 
 def instance_probe(ledger: Path, capital: Capital) -> Probe:
-    """Return the probe of the ledger's lock; a rollout that changes its stage may be running: that one is no other."""
+    """Return the probe of the ledger's lock.
+
+    A rollout that changes its stage, its bundle, or restarts may be running: the runner of this ledger is no other.
+    """
 
     async def find() -> Findings:
         found = holder(ledger)
         if found is None:
             return {"other_instances": Finding(0, "none")}
-        return {"other_instances": Finding(0 if capital.transition else 1, str(found))}
+        ours = capital.running and found.what.split()[:1] in (["run"], ["stream"])
+        return {"other_instances": Finding(0 if ours else 1, str(found))}
 
     return Probe(("other_instances",), find)
 

@@ -175,15 +175,15 @@ def _capital(request: LaunchRequest, rules: Rules, config: FrozenConfig | Config
     paper = request.mode is Mode.PAPER
     if launched_ms(ledger) is None:
         stage = request.stage if request.stage is not None else PAPER_STAGE if paper else FIRST_STAGE
-        transition = False
+        running = False
     else:
         posture = posture_at(ledger, FOR_EVER_MS)
         stage = posture.stage if request.stage is None else request.stage
-        transition = stage != posture.stage
+        running = True
         mark = ledger.last_mark(RISK)
-        if not transition and mark is not None:
-            return Capital(stage, mark.equity_usd)
+        if stage == posture.stage and mark is not None:
+            return Capital(stage, mark.equity_usd, running)
     check_stage(rules, stage)
     if paper and stage == PAPER_STAGE and not isinstance(config, ConfigError):
-        return Capital(stage, config.backtest.initial_cash_usd, transition)
-    return Capital(stage, float(rules.stages.stages[stage].cap_usd), transition)
+        return Capital(stage, config.backtest.initial_cash_usd, running)
+    return Capital(stage, float(rules.stages.stages[stage].cap_usd), running)

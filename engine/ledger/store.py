@@ -36,6 +36,9 @@ _BUSY_TIMEOUT_MS = 5_000
 # A verdict writes some 11 pages. SQLite's own 1,000 would make one in 90 wait milliseconds for the log to be moved.
 _CHECKPOINT_PAGES = 4_000
 
+CONFLICT = "conflict"
+"""The code of the refusal of a row whose name stands there already with other words."""
+
 
 class Ledger(LedgerReader):
     """An open ledger; close it, or use it in a `with` block.
@@ -181,6 +184,18 @@ class Ledger(LedgerReader):
         with in_words(self.path), self.transaction():
             return self._insert(TABLES[SleeveMark], rows)
 
+    def append_unless_known(self, row: Row) -> None:
+        """Append a row; where one of its name stands there already with other words, that one holds.
+
+        Raises:
+            LedgerError: as `append`, but for a conflict.
+        """
+        try:
+            self.append(row)
+        except LedgerError as error:
+            if error.problems[0].code != CONFLICT:
+                raise
+
     def set_meta(self, **values: str | int) -> None:
         """Write what is known of the ledger itself: the one table that may change.
 
@@ -261,7 +276,7 @@ class Ledger(LedgerReader):
         if differing:
             problem = f"{label} is recorded already with another {', '.join(differing)}"
             help_ = "what is recorded never changes; two runs wrote different histories into one ledger"
-            raise LedgerError(Problem("conflict", str(self.path), problem, help_))
+            raise LedgerError(Problem(CONFLICT, str(self.path), problem, help_))
         return 0
 
     def _check_hash(self, row: Row) -> None:

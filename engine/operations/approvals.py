@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.bounds import PROMOTION
+from engine.bounds import PROMOTION, RECOVERY, SCALE_UP
 from engine.clock import iso
 from engine.errors import Problem, StagegateError, UsageError
 from engine.ledger.rows import Event, sha256_of
@@ -32,6 +32,7 @@ HOLDS = "holds"
 OVER = frozenset({"used", "expired", HOLDS})
 """Where a request stands when no signature counts any more."""
 
+_OF_ONE_BUNDLE = frozenset({SCALE_UP, RECOVERY})
 LASTING = frozenset({"bundle", "confirm"})
 """What enough people signed in time, and holds for as long as what they signed stays what it is."""
 
@@ -248,11 +249,19 @@ class SignedApprovals:
         self._valid_ms = valid_ms
         self._found: dict[tuple[str, str, int], Tally | None] = {}
 
-    def ask(self, request: Request, *, decision_id: str, stage: int, amount_usd: float | None) -> ApprovalRequest:
-        """Record what a verdict asks people for."""
+    def counts(self, asked: ApprovalRequest) -> bool:
+        """Return whether what was asked for may take effect: a cap and an exposure under the bundle that was signed."""
+        digest = self._hashes.get("digest")
+        return asked.action not in _OF_ONE_BUNDLE or asked.hashes.get("digest") == digest
+
+    def ask(
+        self, request: Request, *, decision_id: str, stage: int, amount_usd: float | None, now_ms: int
+    ) -> ApprovalRequest:
+        """Record what a verdict asks people for; asked again, it waits from when the last one was over."""
+        times = max(0, now_ms - request.at_ms) // self._valid_ms + 1
         asked = ApprovalRequest(
             request.kind, request.subject, request.approvals, "stagegate", request.at_ms,
-            request.at_ms + self._valid_ms, decision_id, stage, amount_usd, self._hashes,
+            request.at_ms + times * self._valid_ms, decision_id, stage, amount_usd, self._hashes,
         )  # fmt: skip
         ask(self._ledger, asked)
         return asked
@@ -272,10 +281,13 @@ class SignedApprovals:
         """Return the tally of a request that is granted now, or was the last time it was looked at."""
         identity = (request.kind, request.subject, request.at_ms)
         if now_ms is not None:
-            wanted = self._promotes(request) if request.kind == PROMOTION else lambda one: _identity(one) == identity
+            wanted = self._promotes(request) if request.kind == PROMOTION else self._same(identity)
             found = tallies(self._ledger, self._signers, now_ms, wanted)
             self._found[identity] = next((tally for tally in found if tally.granted), None)
         return self._found.get(identity)
+
+    def _same(self, identity: tuple[str, str, int]) -> Callable[[ApprovalRequest], bool]:
+        return lambda asked: _identity(asked) == identity and self.counts(asked)
 
     def _promotes(self, request: Request) -> Callable[[ApprovalRequest], bool]:
         """Return what tells the requests for a promotion: a person asks, of this release, and since stage entry."""

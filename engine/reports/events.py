@@ -27,6 +27,7 @@ _TITLES = {
     "restart": "restart",
     "scale_up": "cap raised",
     "incident": "incident",
+    "entries_halted": "halted, what stands is left",
     "flatten_begun": "flatten begun",
     "flatten_ended": "flatten ended",
     "resume": "halt lifted",

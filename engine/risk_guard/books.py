@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 GUARD = "guard"
 """The account under which the guard's own marks stand, and the name under which it notes events."""
 
+HELD = "entries_halted"
+"""The kind of the event of a halt that leaves positions and stops; written before the permit is taken away."""
+
 RESUME, CANARY = "resume", "canary"
 """The kinds of the events of cash moved at the venue, of a permit granted, and of what the canary showed."""
 
@@ -65,6 +68,7 @@ class Books:
         cost_drag: costs of 30 days over the mean equity, annualised, a ratio.
         halted_ms: when a flatten last began; None: never.
         resumed_ms: when the permit was last granted again; None: never.
+        held_ms: when a halt was last latched that leaves what stands; None: never.
         spared: whether the last canary showed that the venue's countdown spares stops.
     """
 
@@ -86,7 +90,14 @@ class Books:
     cost_drag: Metric
     halted_ms: int | None
     resumed_ms: int | None
+    held_ms: int | None
     spared: bool
+
+    @property
+    def held(self) -> bool:
+        """Whether the halt that is latched leaves what stands: nobody has begun to close, or gone on, since."""
+        later = (self.halted_ms, self.resumed_ms, self.posture.epoch_ms)
+        return self.held_ms is not None and all(at_ms is None or at_ms < self.held_ms for at_ms in later)
 
     @property
     def answered(self) -> bool:
@@ -127,7 +138,7 @@ def read_books(ledger: Ledger, now_ms: int, before: Books | None = None) -> Book
         capital_usd = float(ledger.marks(RISK, launched_ms, launched_ms).equity_usd[0])
         idle_usd = wallet_usd - capital_usd - sum(flow.amount_usd for flow in flows)
     facts = ledger.facts_at()
-    halts, resumes = ledger.events("flatten_begun"), ledger.events(RESUME)
+    halts, resumes, holds = ledger.events("flatten_begun"), ledger.events(RESUME), ledger.events(HELD)
     canaries = ledger.events(CANARY)
     read = Books(
         launched_ms=launched_ms,
@@ -148,6 +159,7 @@ def read_books(ledger: Ledger, now_ms: int, before: Books | None = None) -> Book
         cost_drag=_cost_drag(ledger, marks.at_ms, marks.equity_usd, now_ms),
         halted_ms=halts[-1].at_ms if halts else None,
         resumed_ms=resumes[-1].at_ms if resumes else None,
+        held_ms=holds[-1].at_ms if holds else None,
         spared=bool(canaries) and canaries[-1].subject == _SPARED,
     )
     return _with_own_marks(read, ledger, before)

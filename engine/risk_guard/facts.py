@@ -166,7 +166,8 @@ def _of_halt(books: Books | None, watch: Watch) -> Iterable[Fact]:
     if books is None:  # nothing was launched here, so nobody can have halted it
         yield Fact("kill_switch", None, MISSING, watch.now_ms)
         return
-    yield Fact("kill_switch", not watch.permitted and not books.answered, OK, watch.now_ms)
+    pulled = not watch.permitted and not books.answered and not books.held
+    yield Fact("kill_switch", pulled, OK, watch.now_ms)
 
 
 def _of_positions(watch: Watch) -> Iterable[Fact]:

@@ -23,7 +23,7 @@ from engine.live.decision_file import DecisionFiles, GuardWatch
 from engine.live.time_check import check_time
 from engine.policy.model import facts_of
 from engine.risk_guard.aftermath import note_aftermath
-from engine.risk_guard.books import RESUME, read_books
+from engine.risk_guard.books import HELD, RESUME, read_books
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -125,6 +125,24 @@ def mode_of(
         problem = f"the ledger does not tell whose money it is about ({kind or 'nothing was launched'})"
         raise UsageError(Problem("mode", str(ledger), problem, "add --paper or --real"))
     return known[kind]
+
+
+def hold(ledger: Path, by: str, now_ms: int) -> str:
+    """Halt and leave positions and stops as they are; return why that could not be recorded, empty where it was.
+
+    It is recorded first: a permit that is gone for no reason is the kill switch, and the risk guard closes everything.
+
+    Raises:
+        PermitError: the permit is still there.
+    """
+    problem = ""
+    try:
+        with Ledger.open(ledger) as opened:
+            opened.append(Event(f"{HELD}-{now_ms}", now_ms, HELD, by, "{}"))
+    except LedgerError as error:
+        problem = error.problems[0].problem
+    Permit.beside(ledger).revoke()
+    return problem
 
 
 def close_everything(

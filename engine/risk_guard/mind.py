@@ -77,10 +77,7 @@ class Mind:
         valid_ms: int,
         before: GuardDecision | None = None,
     ) -> None:
-        if policy.timed:
-            names = ", ".join(f"`{each.id}`" for each in policy.timed)
-            problem = f"the risk guard looks at the moment alone, and {names} would count days"
-            raise UsageError(Problem("timed-guard", policy.source, problem, "leave out `for`"))
+        require_timeless(policy)
         self._policy = policy
         self._judge = Judge(policy, engine, hashes, engine_version)
         self._ledger = named(ledger)
@@ -198,3 +195,15 @@ def _equity(books: Books | None, value: Value | None) -> dict[str, float]:
 def _incident(decision: GuardDecision, subject: str, severity: str) -> Event:
     document = canonical({"severity": severity, "by": GUARD, "decision_id": decision.decision_id})
     return Event(f"{GUARD}-{INCIDENT}-{subject}-{decision.at_ms}", decision.at_ms, INCIDENT, subject, document)
+
+
+def require_timeless(policy: Policy) -> None:
+    """Refuse a policy that counts days: the risk guard looks at the moment alone.
+
+    Raises:
+        UsageError: timed-guard.
+    """
+    if policy.timed:
+        names = ", ".join(f"`{each.id}`" for each in policy.timed)
+        problem = f"the risk guard looks at the moment alone, and {names} would count days"
+        raise UsageError(Problem("timed-guard", policy.source, problem, "leave out `for`"))

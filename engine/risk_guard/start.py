@@ -24,7 +24,7 @@ from engine.policy.worker import Worker
 from engine.risk_guard.books import read_books
 from engine.risk_guard.facts import guard_facts, value_of
 from engine.risk_guard.guard import Guard, GuardParts
-from engine.risk_guard.mind import POLICY, Mind
+from engine.risk_guard.mind import POLICY, Mind, require_timeless
 from engine.risk_guard.record import LedgerDesk
 from engine.risk_guard.senses import Senses
 from engine.verdict import bundle_documents, bundle_hashes
@@ -226,6 +226,16 @@ class _Start:
                 time = venue.asker.clock  # the runner's time; the machine's until the venue told its own
                 parts = (venue, permit, time, desk, self.files, mind, self.times, ledger, self.symbols, documents)
                 yield Guard(GuardParts(*parts, told=told))
+
+
+def require_watchable(bundle: Bundle) -> None:
+    """Refuse a bundle on which no risk guard would start: a desk must not go on without one.
+
+    Raises:
+        UsageError: timed-guard, no-times.
+    """
+    _times(bundle)
+    require_timeless(bundle.policies["risk_guard"])
 
 
 def _times(bundle: Bundle) -> GuardTimes:

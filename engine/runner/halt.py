@@ -10,9 +10,11 @@ from engine.clock import DAY_MS, parse_time
 from engine.execution.flattened import VERIFIED
 from engine.execution.journal import FOREIGN
 from engine.execution.permit import PermitError
+from engine.ledger import Event
 from engine.live.account import RISK
 from engine.live.outages import ENDED
 from engine.risk_guard.aftermath import FLATTEN, halt_began_ms
+from engine.risk_guard.books import HELD
 from engine.risk_guard.follower import GuardFollower, note_flattened
 from engine.runner.launch import FLATTEN_BEGUN
 
@@ -137,6 +139,14 @@ class Halt:
             self._voice.show(f"the book was closed from outside: {reason}; a restart must be signed")
 
     def _latch(self) -> None:
+        """Take the permit away and leave what stands: recorded first, or the risk guard would close everything."""
+        now_ms = self._post.clock.now_ms()
+        try:
+            self._post.ledger.append(Event(f"{HELD}-{now_ms}", now_ms, HELD, BY, "{}"))
+        finally:
+            self._revoke()
+
+    def _revoke(self) -> None:
         try:
             self._post.permit.revoke()
         except PermitError as error:

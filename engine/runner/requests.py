@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from engine.policy.bundle import Bundle
 
 
-def ask_people(ledger: Ledger, approvals: Approvals, governor: Governor, bundle: Bundle, decision_id: str) -> int:
-    """Record what waits for approval and was not asked for yet; return how many requests that were.
+def ask_people(
+    ledger: Ledger, approvals: Approvals, governor: Governor, bundle: Bundle, decision_id: str, now_ms: int
+) -> int:
+    """Record what waits for approval and is not asked for; return how many requests that were.
+
+    What nobody signed in time, or was asked for under another bundle, is asked for again.
 
     Raises:
         LedgerError: it cannot be recorded.
@@ -23,11 +27,13 @@ def ask_people(ledger: Ledger, approvals: Approvals, governor: Governor, bundle:
     waiting = [request for request in governor.posture.requests if request.kind != PROMOTION]  # a person asks for it
     if not isinstance(approvals, SignedApprovals) or not waiting:
         return 0
-    asked = {_identity(ApprovalRequest.from_document(event.document)) for event in ledger.events(ASKED)}
+    every = (ApprovalRequest.from_document(event.document) for event in ledger.events(ASKED))
+    asked = {_identity(one) for one in every if approvals.counts(one) and now_ms < one.expires_ms}
     new = [request for request in waiting if (request.kind, request.subject, request.at_ms) not in asked]
     for request in new:
         amount_usd = _amount_usd(request, governor.posture, bundle)
-        approvals.ask(request, decision_id=decision_id, stage=governor.posture.stage, amount_usd=amount_usd)
+        stage = governor.posture.stage
+        approvals.ask(request, decision_id=decision_id, stage=stage, amount_usd=amount_usd, now_ms=now_ms)
     return len(new)
 
 

@@ -233,7 +233,8 @@ class Runner:
         """Have people asked for what waits for them."""
         post = self._post
         self._asked_for = post.desk.governor.posture.requests
-        ask_people(post.ledger, post.approvals, post.desk.governor, post.place.release.bundle, decision_id)
+        governor, bundle, now_ms = post.desk.governor, post.place.release.bundle, post.clock.now_ms()
+        ask_people(post.ledger, post.approvals, governor, bundle, decision_id, now_ms)
 
     async def _looks(self) -> None:
         while True:

@@ -142,7 +142,9 @@ class Keeper:
             return Ended(_CANNOT, f"cannot be started: {error.strerror or error}")
         self._child = child
         self._book.note(CHILD_STARTED, part=part.name, child=child.pid)
-        if self._stop.is_set():
+        if part is not self.part:  # another release came into force while it was being started
+            self._renewed = True
+        if self._stop.is_set() or part is not self.part:
             self._end_softly()
         end = asyncio.ensure_future(child.ended())
         try:

@@ -189,7 +189,11 @@ class _Tree:
         arguments += ["--ledger", str(request.ledger), "--signers", str(request.signers)]
         arguments += ["--db", str(request.market)]
         beat, limits = service_beside(request.ledger), self._settings.children[RUNNER]
-        child = await self._spawner.start(Part("launch guard", tuple(arguments), beat, limits))
+        try:
+            child = await self._spawner.start(Part("launch guard", tuple(arguments), beat, limits))
+        except OSError as error:
+            self._book.show(f"launch guard: cannot be started: {error.strerror or error}")
+            return
         try:
             async with asyncio.timeout(LAUNCH_GUARD_S):
                 self._book.show(f"launch guard: {await child.ended()}")

@@ -22,6 +22,7 @@ from engine.policy.bundle import load_bundle
 from engine.policy.fault import EngineFault
 from engine.policy.worker import Worker
 from engine.reports.numbers import short_hash
+from engine.risk_guard.start import require_watchable
 from engine.runner.launch import check_real
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ class Turnover:
             self._proved = found.digest
         if self.mode is Mode.REAL and not await self._allowed(found):
             return
+        self.take(found)
         self.in_force = found
         self._told = ""
-        self.take(found)
 
     def _changed(self) -> Bundle | None:
         """Return the bundle as it stands there where it is another than the one in force."""
@@ -133,11 +134,13 @@ class Turnover:
 
 
 def prove(bundle: Bundle) -> None:
-    """See to it that the engines of a bundle start and agree, before anything depends on them.
+    """See to it that the engines of a bundle start and agree, and its risk guard too, before anything depends on them.
 
     Raises:
         EngineFault: they do not.
+        UsageError: no risk guard would start with it.
     """
+    require_watchable(bundle)
     for name in ENGINED:
         Worker.started(bundle.policies[name]).close()
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from engine.alerts.alert import Alert, Severity
 from engine.config import load_config
 from engine.errors import StagegateError
-from engine.execution.permit import Permit
-from engine.risk_guard.halt import BY_HAND, HaltRequest, close_everything, symbols_or_none
+from engine.risk_guard.halt import BY_HAND, HaltRequest, close_everything, hold, symbols_or_none
 
 if TYPE_CHECKING:
     from engine.execution.flattened import FlattenReport
@@ -22,14 +21,17 @@ HALTED = (
 )
 
 
-def halt(desk: ChatDesk) -> str:
-    """Latch the halt; return what to say.
+UNRECORDED = "HALTED, but that nothing shall be closed is not recorded ({}): a risk guard that runs closes everything"
+
+
+def halt(desk: ChatDesk, by: str, now_ms: int) -> str:
+    """Latch the halt and leave what stands; return what to say.
 
     Raises:
         PermitError: the permit is still there.
     """
-    Permit.beside(desk.ledger).revoke()
-    return HALTED
+    problem = hold(desk.ledger, by, now_ms)
+    return UNRECORDED.format(problem) if problem else HALTED
 
 
 def flatten(desk: ChatDesk, reason: str) -> FlattenReport:

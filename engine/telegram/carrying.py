@@ -101,7 +101,7 @@ class Carrier:
 
     async def _halt(self, one: _One) -> None:
         try:
-            text = await asyncio.to_thread(halt, self._desk)
+            text = await asyncio.to_thread(halt, self._desk, one.by, one.now_ms)
         except StagegateError as error:
             await self._tell(one, FAILED, error.problems[0].problem, str(error))
             return

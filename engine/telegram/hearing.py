@@ -151,7 +151,7 @@ class Confirmations:
             return "there is nothing to confirm: send /flatten first"
         if not 0 <= now_ms - given_ms <= CONFIRM_MS:
             return f"the code was good for {CONFIRM_MS // SECOND_MS} s: send /flatten again"
-        return "" if hmac.compare_digest(code, said) else "that is not the code: send /flatten again"
+        return "" if hmac.compare_digest(code.encode(), said.encode()) else "that is not the code: send /flatten again"
 
 
 def _whom(heard: Heard) -> tuple[int, int | None]:

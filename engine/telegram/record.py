@@ -21,7 +21,6 @@ STRANGERS_A_MINUTE = 20
 """So many commands of strangers are recorded one by one, then that there are more: anybody can write to a bot."""
 
 _LONGEST_TEXT = 200
-_CONFLICT = "conflict"
 
 
 def command_row(bot_id: int, heard: Heard, asked: Asked, outcome: str, why: str, now_ms: int) -> Event:
@@ -38,14 +37,19 @@ def command_row(bot_id: int, heard: Heard, asked: Asked, outcome: str, why: str,
     document = {
         "chat": heard.chat_id,
         "user": heard.user_id,
-        "name": heard.user_name,
-        "text": heard.text[:_LONGEST_TEXT],
+        "name": _storable(heard.user_name),
+        "text": _storable(heard.text[:_LONGEST_TEXT]),
         "sent_ms": heard.sent_ms,
         "outcome": outcome,
         "why": why,
     }
     text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return Event(f"telegram-{bot_id}-{heard.update_id}", now_ms, COMMAND, asked.command, text)
+
+
+def _storable(text: str) -> str:
+    """Return a text that can be stored: half a character, which UTF-8 has no form for, is replaced."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class CommandLog:
@@ -80,17 +84,8 @@ class CommandLog:
         try:
             with Ledger.open(self._path) as ledger:
                 while self._waiting:
-                    _append(ledger, self._waiting[0])
+                    ledger.append_unless_known(self._waiting[0])
                     del self._waiting[0]
         except LedgerError as error:
             return error.problems[0].problem
         return ""
-
-
-def _append(ledger: Ledger, row: Row) -> None:
-    """Append a row; a command that was heard again after a crash stands there already."""
-    try:
-        ledger.append(row)
-    except LedgerError as error:
-        if error.problems[0].code != _CONFLICT:
-            raise

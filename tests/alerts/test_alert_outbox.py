@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +26,11 @@ from engine.alerts.settings import AlertSettings, load_settings
 from engine.clock import DAY_MS, MINUTE_MS, SimulatedClock, SystemClock, elapsed_s, parse_time, wait_s
 from engine.config import load_config
 from engine.config.secret import Secret
-from engine.errors import ConfigError
-from engine.ledger import Ledger
+from engine.errors import ConfigError, LedgerError, Problem
+from engine.ledger import Ledger, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = parse_time("2026-03-01T14:02:11Z")
@@ -245,6 +246,54 @@ def test_a_route_that_fails_is_on_record_and_reading_goes_on_from_where_it_was(
     ledger._connection.set_trace_callback(None)
     (question,) = questions
     assert "rowid > 0" not in question, "what was read is not read again"
+
+
+def test_what_cannot_be_noted_for_a_moment_goes_out_once_on_every_route_and_later_alerts_follow(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, str]] = []
+    append, busy = Ledger.append, [True]
+
+    async def send(address: str, text: str) -> bool:
+        await asyncio.sleep(0.05 if "slow" in address else 0.0)
+        sent.append((address, text.splitlines()[0]))
+        return True
+
+    def refusing(self: Ledger, rows: Row | Iterable[Row]) -> int:
+        if busy and not isinstance(rows, Row) and any(getattr(row, "kind", "") == SENT for row in rows):
+            busy.clear()
+            raise LedgerError(Problem("locked", "ledger.db", "the ledger is busy"))
+        return append(self, rows)
+
+    monkeypatch.setattr(Ledger, "append", refusing)
+    routes = [Route(name, Secret(f"json://{name}/")) for name in ("fast", "slow")]
+    clock = SimulatedClock(NOW_MS + 400)
+    outbox = Outbox(ledger, routes, "", {}, clock, send)
+    ledger.append(PAUSED.row())
+    with pytest.raises(LedgerError, match="busy"):
+        asyncio.run(outbox.deliver())
+    ledger.append(numbered(1, Severity.CRITICAL)[0].row())
+    clock.advance_to(NOW_MS + MINUTE_MS)
+    assert asyncio.run(outbox.deliver()) == 2
+    assert sorted(sent) == sorted(set(sent))
+    assert len(sent) == 4
+    assert len(ledger.events(SENT)) == 4
+
+
+def test_a_delivery_that_is_noted_already_by_another_time_holds_nothing_up(ledger: Ledger) -> None:
+    async def send(_address: str, _text: str) -> bool:
+        return True
+
+    ledger.append(PAUSED.row())
+    clock = SimulatedClock(NOW_MS)
+    outbox = Outbox(ledger, [ROUTE], "", {"PORT": "1"}, clock, send)
+    asyncio.run(outbox.deliver())
+    clock.advance_to(NOW_MS + MINUTE_MS)
+    (noted,) = ledger.events(SENT)
+    outbox._unwritten = [replace(noted, at_ms=noted.at_ms + 1)]
+    ledger.append(numbered(1)[0].row())
+    assert asyncio.run(outbox.deliver()) == 1
+    assert len(ledger.events(SENT)) == 2
 
 
 def delivering(path: Path, service: Service, stop: threading.Event) -> threading.Thread:

@@ -295,9 +295,9 @@ def test_R090_of_a_running_rollout_its_equity_must_be_covered_and_of_the_next_st
     with Ledger.open(stage.ledger_path) as ledger:
         release = Release(frozen(), load_bundle(RULES), "1")
         launch(ledger, release, kind="live", stage=1, capital_usd=4_000.0, at_ms=NOW_MS - DAY_MS)
-        assert stage.case(ledger).capital == Capital(1, 4_000.0)
+        assert stage.case(ledger).capital == Capital(1, 4_000.0, running=True)
         stage.stage = 2
-        assert stage.case(ledger).capital == Capital(2, 10_000.0, transition=True)
+        assert stage.case(ledger).capital == Capital(2, 10_000.0, running=True)
         stage.stage = 9
         with pytest.raises(UsageError, match="there is no stage 9"):
             stage.case(ledger)

@@ -80,13 +80,16 @@ def test_A64_orders_stops_and_positions_of_others_and_our_own(tmp_path: Path) ->
     assert others == sorted([(Kind.POSITION, ETH), (Kind.STOP, ETH), (Kind.ORDER, BTC)])
 
 
-def test_A64_the_runner_of_this_rollout_is_no_other_when_only_the_stage_changes(tmp_path: Path) -> None:
+def test_A64_A90_the_runner_of_this_rollout_is_no_other_when_stage_or_bundle_change(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    with InstanceLock(path, "stagegate run", NOW_MS):
+    with InstanceLock(path, "stream --real", NOW_MS):
         other = asyncio.run(find_out([account.instance_probe(path, CAPITAL)]))["other_instances"]
-        same = asyncio.run(find_out([account.instance_probe(path, Capital(2, 10_000.0, transition=True))]))
-    assert (other.value, "`stagegate run`, process" in other.said) == (1, True)
+        same = asyncio.run(find_out([account.instance_probe(path, Capital(2, 10_000.0, running=True))]))
+    assert (other.value, "`stream --real`, process" in other.said) == (1, True)
     assert same["other_instances"].value == 0
+    with InstanceLock(path, "ledger restore", NOW_MS):
+        busy = asyncio.run(find_out([account.instance_probe(path, Capital(2, 10_000.0, running=True))]))
+    assert busy["other_instances"].value == 1
     assert asyncio.run(find_out([account.instance_probe(path, CAPITAL)]))["other_instances"].value == 0
 
 

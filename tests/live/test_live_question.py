@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import cli
 from engine.clock import MINUTE_MS, SimulatedClock
+from engine.errors import UsageError
 from engine.execution.permit import Permit
 from engine.inquiry import replay, verdict_at
 from engine.ledger import Ledger
@@ -103,3 +105,16 @@ def test_the_sheet_of_facts_shows_the_newest_of_each(ledger: Path) -> None:
     values = {one.name: one.value for one in sheet.facts}
     assert (values["equity_age"], values["risk_guard"]) == (1.0, "CLEAR")
     assert values["drawdown"] == pytest.approx(100 * LOSS)
+
+
+def test_a_question_about_the_future_is_refused_and_leaves_nothing(
+    ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = ledger.read_bytes()
+    with pytest.raises(UsageError, match="lies in the future"):
+        verdict_at(ledger, RULES, CLOCK, NOW_MS + 1)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["verdict", "--at", "2100-01-01", "--ledger", str(ledger), "--rules", str(RULES)])
+    assert ended.value.code == 2
+    assert "--at: error[future]: 2100-01-01T00:00:00Z lies in the future" in capsys.readouterr().err
+    assert ledger.read_bytes() == before

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.bounds import Request, initial_posture
+from engine.bounds import Request, after_verdict, initial_posture
 from engine.clock import DAY_MS, HOUR_MS, parse_time
 from engine.errors import UsageError
 from engine.ledger import Ledger
@@ -25,11 +27,13 @@ from engine.operations.approvals import (
     tallies,
 )
 from engine.operations.signatures import SignatureError, sign, verified
+from engine.policy.bundle import load_bundle
+from engine.runner.requests import ask_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+BUNDLE = load_bundle(Path(__file__).parents[2] / "config/prod_scale_rules_R1.yaml")
 NOW_MS = parse_time("2026-03-01T12:00:00Z")
 HASHES = {"bundle": "b" * 64, "config": "c" * 64}
 RESTART = ApprovalRequest("restart", "PAUSE", 2, "carol", NOW_MS, NOW_MS + 7 * DAY_MS, "V1", 3, 10_000.0, HASHES)
@@ -159,7 +163,7 @@ def test_the_governor_gets_only_what_is_signed_and_waits_for_exactly_this(
 ) -> None:
     approvals = SignedApprovals(ledger, signers, HASHES, 7 * DAY_MS)
     waiting = Request("scale_up", "SCALE_UP", NOW_MS, 2)
-    asked = approvals.ask(waiting, decision_id="V7", stage=3, amount_usd=22_500.0)
+    asked = approvals.ask(waiting, decision_id="V7", stage=3, amount_usd=22_500.0, now_ms=NOW_MS)
     assert approvals.given([], NOW_MS) == ()
     for name in ("alice", "carol"):
         assert approvals.given([waiting], NOW_MS + HOUR_MS) == ()
@@ -242,3 +246,52 @@ def test_a_part_names_the_one_request_that_waits(ledger: Ledger, keys: Path, sig
     assert approve(ledger, "restart", keys / "bob", signers, NOW_MS + 3).request.request_id == other
     with pytest.raises(UsageError, match="no request is called ``"):
         approve(ledger, "", keys / "bob", signers, NOW_MS + 4)
+
+
+def asked_over(ledger: Ledger, approvals: SignedApprovals, outcome: str, fired: tuple[str, ...]) -> list[int]:
+    """Return on which days of ten weeks something was asked for, while a policy says the same each day."""
+    action = BUNDLE.policies["action"]
+    posture = initial_posture(3, 15_000.0, NOW_MS)
+    if outcome == "KEEP":
+        posture = after_verdict(posture, action, "REDUCE", ("drawdown_red",), NOW_MS).posture
+    days = []
+    for day in range(1, 70):
+        now_ms = NOW_MS + day * DAY_MS
+        posture = after_verdict(posture, action, outcome, fired, now_ms).posture
+        governor: Any = SimpleNamespace(posture=posture)
+        if ask_people(ledger, approvals, governor, BUNDLE, f"V{day}", now_ms):
+            days.append(day)
+    return days
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fired", "expected"), [("KEEP", (), [5, 35, 65]), ("SCALE_UP", ("scale_up",), [1, 31, 61])]
+)
+def test_A30_what_nobody_signed_in_time_is_asked_for_again_while_it_lasts(
+    ledger: Ledger, signers: Path, outcome: str, fired: tuple[str, ...], expected: list[int]
+) -> None:
+    approvals = SignedApprovals(ledger, signers, {"digest": BUNDLE.digest}, BUNDLE.request_valid_ms)
+    assert asked_over(ledger, approvals, outcome, fired) == expected
+    last = tallies(ledger, signers, NOW_MS + 69 * DAY_MS)
+    assert [tally.state for tally in last] == ["expired", "expired", "waiting"]
+
+
+def test_A90_a_higher_cap_is_signed_under_one_bundle_and_asked_for_again_under_another(
+    ledger: Ledger, keys: Path, signers: Path
+) -> None:
+    def approvals(digest: str) -> SignedApprovals:
+        return SignedApprovals(ledger, signers, {"digest": digest}, BUNDLE.request_valid_ms)
+
+    posture = after_verdict(
+        initial_posture(3, 15_000.0, NOW_MS), BUNDLE.policies["action"], "SCALE_UP", ("scale_up",), NOW_MS
+    )
+    governor: Any = SimpleNamespace(posture=posture.posture)
+    assert ask_people(ledger, approvals("a" * 64), governor, BUNDLE, "V1", NOW_MS) == 1
+    (asked,) = tallies(ledger, signers, NOW_MS)
+    for name in ("alice", "bob"):
+        approve(ledger, asked.request.request_id, keys / name, signers, NOW_MS + 1)
+    waiting = posture.posture.requests
+    assert approvals("a" * 64).given(waiting, NOW_MS + 2) == waiting
+    assert approvals("b" * 64).given(waiting, NOW_MS + 2) == ()
+    assert ask_people(ledger, approvals("b" * 64), governor, BUNDLE, "V2", NOW_MS + 2) == 1
+    assert ask_people(ledger, approvals("b" * 64), governor, BUNDLE, "V3", NOW_MS + 3) == 0

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.alerts.alert import QUEUED
+from engine.alerts.alert import QUEUED, Alert
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.errors import UsageError
-from engine.ledger import Fill, Ledger
+from engine.ledger import Event, Fill, Ledger
 from engine.operations.incidents.book import CLOSED, find, incidents
 from engine.operations.incidents.opening import open_by_hand, open_demanded
 from engine.reports.incident_papers import IncidentPapers
-from tests.operations.incident_kit import T0_MS, Desk, paused_desk
+from engine.verdict import canonical
+from tests.operations.incident_kit import T0_MS, Desk, new_desk, pause, paused_desk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,3 +201,18 @@ def test_it_makes_no_difference_how_often_and_when_it_is_looked(
     assert found[0] == found[1]
     halts = [key for _, key, _ in found[0]].count("halt")
     assert halts <= 1 + [kind for kind, _ in happened].count("restart")
+
+
+def test_an_incident_opened_by_hand_closes_nothing_says_so_and_covers_no_later_halt(tmp_path: Path) -> None:
+    desk = new_desk(tmp_path)
+    at_ms = T0_MS - 5 * DAY_MS
+    by_hand = open_by_hand(desk.ledger, severity="CRITICAL", because="a rumour", by="ann", now_ms=at_ms)
+    (alert,) = [Alert.from_row(row) for row in desk.ledger.events(QUEUED, from_ms=at_ms, to_ms=at_ms)]
+    assert dict(alert.lines)["done"] == "nothing is closed by this: `stagegate flatten` closes everything"
+    closed = canonical({"by": "ann"})
+    desk.ledger.append(Event(f"{by_hand.incident_id}-closed", at_ms + HOUR_MS, CLOSED, by_hand.incident_id, closed))
+    desk.difference(T0_MS - DAY_MS)
+    assert len(desk.opened(T0_MS - DAY_MS + SECOND_MS)) == 1
+    halted = pause(desk)
+    assert (halted.severity, halted.opened_ms) == ("CRITICAL", T0_MS)
+    desk.ledger.close()

@@ -172,7 +172,7 @@ def test_R181_A69_two_people_other_than_who_asks_sign_by_key(
 def test_A69_whoever_asks_beside_a_request_that_runs_is_given_that_one(desk: Desk, keys: Path) -> None:
     (waits,) = Posture.from_json(json.loads(desk.ledger.events("posture")[-1].document)).requests
     gate = SignedRestarts(desk.ledger, keys / "allowed_signers", bundle_hashes(bundle()), NOW_MS - waits.at_ms)
-    of_halt = gate.ask(waits, decision_id="V1", stage=3, amount_usd=None)
+    of_halt = gate.ask(waits, decision_id="V1", stage=3, amount_usd=None, now_ms=waits.at_ms)
 
     def asked(at_ms: int) -> str:
         return ask_for_restart(desk.ledger, bundle(), desk.found(), "carol", at_ms).request_id
@@ -251,7 +251,7 @@ def test_R182_R184_the_desk_hears_of_a_restart_only_once_it_is_granted_and_only_
     given = ready.found().granted
     assert given is not None
     assert (given.stage, given.cap_usd, given.signers) == (2, 10_000.0, ("alice", "bob"))
-    asked = gate.ask(other, decision_id="V1", stage=3, amount_usd=None)
+    asked = gate.ask(other, decision_id="V1", stage=3, amount_usd=None, now_ms=NOW_MS)
     approve(ready.ledger, asked.request_id, keys / "carol", signers, NOW_MS)
     assert gate.given([other], NOW_MS + 1) == (other,)  # everything else needs signatures alone
     assert find(ready.ledger, asked.request_id, signers, NOW_MS).granted
@@ -308,3 +308,15 @@ def test_the_verdict_stands_at_an_instant_of_its_own(desk: Desk, keys: Path) -> 
         snapshot = ledger.facts_at(close_ms + 1)
     assert snapshot is not None
     assert "drawdown" in json.loads(snapshot.document)  # what was posted last stands in it as well
+
+
+def test_A68_a_committee_that_is_asked_again_is_given_the_request_that_runs(desk: Desk, keys: Path) -> None:
+    signers = keys / "allowed_signers"
+    first = ask_committee(desk.ledger, bundle(), desk.found(), "carol", NOW_MS)
+    again = ask_committee(desk.ledger, bundle(), desk.found(), "dave", NOW_MS + 60_000)
+    assert again == first
+    for name, request in (("alice", first), ("bob", again)):
+        approve(desk.ledger, request.request_id, keys / name, signers, NOW_MS + 70_000)
+    assert find(desk.ledger, first.request_id, signers, NOW_MS + 80_000).granted
+    later = ask_committee(desk.ledger, bundle(), desk.found(), "carol", first.expires_ms)
+    assert later != first

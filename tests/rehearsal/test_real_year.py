@@ -154,16 +154,15 @@ def colours(day: pd.Series) -> dict[str, str]:
 
 
 def expected_outcomes(frame: pd.DataFrame, ledger: Path) -> dict[int, str]:
-    resets = sorted(
-        table(ledger, "SELECT at_ms FROM events WHERE kind IN ('episode_end', 'scale_up', 'restart')")["at_ms"]
-    )
+    resets = sorted(table(ledger, "SELECT at_ms FROM events WHERE kind IN ('episode_end', 'restart')")["at_ms"])
+    raised = sorted(table(ledger, "SELECT at_ms FROM events WHERE kind = 'scale_up'")["at_ms"])
     exposure = table(ledger, "SELECT at_ms, document FROM events WHERE kind = 'bounds' ORDER BY at_ms")
     steps = [(at, json.loads(text)["exposure"]) for at, text in exposure.itertuples(index=False)]
     yellow: dict[str, int] = {}
     good = 0
     outcomes: dict[int, str] = {}
     for at, day in zip(frame.index.tolist(), (row for _, row in frame.iterrows()), strict=True):
-        if any(at - DAY < reset <= at for reset in resets):
+        if any(at - DAY < reset <= at for reset in resets) or any(at - DAY < each < at for each in raised):
             yellow, good = {}, 0  # a streak holds days that began after the last recovery, restart or scale-up
         else:
             found = colours(day)
@@ -184,6 +183,9 @@ def expected_outcomes(frame: pd.DataFrame, ledger: Path) -> dict[int, str]:
             outcomes[at] = "PAUSE"
         else:
             outcomes[at] = "REDUCE" if bad else "SCALE_UP" if good >= 10 else "KEEP"
+        if at in raised:  # the cap rises on a verdict that wants it at that very moment, and the days begin anew
+            assert outcomes[at] == "SCALE_UP"
+            yellow, good = {}, 0
     return outcomes
 
 

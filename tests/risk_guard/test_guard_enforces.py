@@ -12,12 +12,14 @@ from engine.alerts.alert import QUEUED, Alert
 from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.execution.binance.streams import Patience
 from engine.execution.flattened import VERIFIED
+from engine.ledger import Event, Ledger
 from engine.live.connection import Announcement, Mode, announce, announced_beside
 from engine.live.decision_file import GuardWatch
 from engine.live.heartbeat import RUNNING, Heartbeat, heartbeat_beside, write_beat
 from engine.live.lock import InstanceLock
 from engine.policy.worker import Worker
 from engine.risk_guard.books import CANARY, RESUME
+from engine.risk_guard.halt import hold
 from engine.risk_guard.start import GuardRequest, _Start
 from engine.simulator.faults import FaultPlan
 from engine.simulator.faults.conditions import Outage, PartialFills
@@ -173,6 +175,27 @@ def test_A76_who_takes_the_permit_away_has_pulled_the_kill_switch(tmp_path: Path
         await post.wait(9)
         assert post.nothing_stands
         assert [decision.fired for decision in post.decisions] == [(), ("kill_switch",)]
+
+    guarded(tmp_path, engine, act)
+
+
+def test_A82_a_halt_by_chat_leaves_what_stands_and_a_flatten_that_died_after_it_is_gone_on_with(
+    tmp_path: Path, engine: Engine
+) -> None:
+    async def act(post: Post) -> None:
+        await post.watching()
+        await post.wait(2)
+        ledger = post.permit.path.with_name(post.permit.path.name.removesuffix(".permit"))
+        assert hold(ledger, "Ann (7)", post.clock.now_ms()) == ""
+        await post.wait(9)
+        assert not post.permit.present()
+        assert not post.nothing_stands
+        assert [decision.outcome for decision in post.decisions] == ["CLEAR"]
+        begun_ms = post.clock.now_ms()
+        with Ledger.open(ledger) as opened:
+            opened.append(Event(f"flatten-begun-{begun_ms}", begun_ms, "flatten_begun", "by hand", "{}"))
+        await post.wait(75)
+        assert post.nothing_stands
 
     guarded(tmp_path, engine, act)
 

@@ -66,6 +66,7 @@ def books(navs: list[float] | None = None, **more: Any) -> Books:
         "cost_drag": YOUNG,
         "halted_ms": None,
         "resumed_ms": None,
+        "held_ms": None,
         "spared": False,
         **more,
     }
@@ -204,6 +205,18 @@ def test_A76_a_halt_is_answered_by_the_restart_and_by_nothing_else() -> None:
     assert pulled(posture=restarted, halted_ms=epoch_ms + HOUR_MS) is True, "halted again since"
     assert pulled(posture=restarted, resumed_ms=epoch_ms + HOUR_MS) is True, "the permit came, and went again"
     assert facts_of(None, None, permitted=False)["kill_switch"].status == MISSING, "nothing was launched"
+
+
+def test_A82_a_halt_that_leaves_what_stands_is_no_kill_switch_until_somebody_closes_or_goes_on() -> None:
+    def pulled(**more: Any) -> object:
+        return facts_of(books(**more), mark(1.0), permitted=False)["kill_switch"].value
+
+    held_ms = books().posture.epoch_ms + HOUR_MS
+    assert pulled(held_ms=held_ms) is False
+    assert pulled(held_ms=held_ms, resumed_ms=held_ms - 1, halted_ms=held_ms - 1) is False
+    assert pulled(held_ms=held_ms, halted_ms=held_ms) is True, "a closing has begun"
+    assert pulled(held_ms=held_ms, resumed_ms=held_ms) is True, "the permit came, and went again"
+    assert pulled(held_ms=books().posture.epoch_ms) is True, "of before the restart"
 
 
 def test_a_liquidation_that_stream_history_and_ledger_tell_of_is_one() -> None:

@@ -256,6 +256,24 @@ def test_another_release_starts_everybody_again_and_is_no_death(tmp_path: Path) 
     assert not world.alerts
 
 
+def test_a_release_that_comes_while_somebody_is_being_started_reaches_it(tmp_path: Path) -> None:
+    async def act(world: World) -> None:
+        start = world.start
+
+        async def slowly(part: Part) -> Toy:
+            await asyncio.sleep(0.5)
+            return await start(part)
+
+        world.start = slowly  # type: ignore[method-assign] # another spawner
+        supervisor = world.supervisor(RUNNER)
+        asyncio.get_running_loop().call_later(0.2, supervisor.renew, world.part(RUNNER, "new"))
+        await world.run_for(30, supervisor)
+
+    world = at_work(tmp_path, act)
+    assert world.arguments == [(), ("new",)]
+    assert not world.noted(CHILD_DIED)
+
+
 def test_a_start_that_the_system_refuses_is_a_death_and_tried_again(tmp_path: Path) -> None:
     async def act(world: World) -> None:
         start = world.start

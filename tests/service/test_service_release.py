@@ -13,7 +13,7 @@ import pytest
 
 from engine.alerts.alert import QUEUED, Alert
 from engine.clock import HOUR_MS, SimulatedClock
-from engine.errors import StagegateError, UsageError
+from engine.errors import ConfigError, Problem, StagegateError, UsageError
 from engine.history import SHADOW_VERDICT, shadow_verdicts
 from engine.inquiry import ALLOW, LAUNCH, replay
 from engine.launch.signed import BUNDLE
@@ -28,7 +28,7 @@ from engine.service.duty import Duty
 from engine.service.kept import kept, kept_before, releases_beside
 from engine.service.serve import in_force
 from engine.service.tree import ServeRequest
-from engine.service.turnover import Turnover
+from engine.service.turnover import Turnover, prove
 from engine.verdict import canonical
 from tests.operations.incident_kit import RULES, T0_MS, Desk, bundle, paused_desk, people
 
@@ -119,6 +119,37 @@ def test_on_paper_a_changed_bundle_takes_over_once_and_a_broken_one_is_told_once
     seen.look()
     seen.look()
     assert [one.digest for one in seen.taken] == [load_bundle(edited).digest]
+
+
+def test_a_release_that_cannot_be_put_in_force_is_told_and_tried_again(tmp_path: Path, edited: Path) -> None:
+    seen = watched(tmp_path, edited, Mode.PAPER, tmp_path / "nobody")
+    before, taken = seen.turnover.in_force, seen.turnover.take
+
+    def full(_: Bundle) -> None:
+        raise ConfigError(Problem("release", "copy", "no space left on the device", "free the disk"))
+
+    edit(edited)
+    seen.turnover.take = full
+    seen.look()
+    seen.look()
+    assert seen.turnover.in_force is before
+    assert seen.told == ["copy: no space left on the device"]
+    seen.turnover.take = taken
+    seen.look()
+    assert [one.digest for one in seen.taken] == [load_bundle(edited).digest]
+
+
+def test_a_bundle_with_which_no_guard_would_start_takes_nothing_over(tmp_path: Path, edited: Path) -> None:
+    seen = watched(tmp_path, edited, Mode.PAPER, tmp_path / "nobody")
+    path, before = edited.parents[1] / "policies/risk_guard.yaml", "    because: the venue was lost"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, f"    for: 2 days\n{before}", 1))
+    seen.look()
+    assert not seen.taken
+    assert len(seen.told) == 1
+    assert "would count days" in seen.told[0]
+    with pytest.raises(UsageError, match="does not say how long the risk guard waits"):
+        prove(replace(load_bundle(RULES), guard_times=None))
 
 
 def test_A90_with_real_money_a_changed_bundle_takes_over_only_when_signed_by_enough_and_launched(

@@ -24,11 +24,15 @@ CRITICAL, HIGH, MEDIUM = "CRITICAL", "HIGH", "MEDIUM"
 SEVERITIES = (CRITICAL, HIGH, MEDIUM)
 """A85, worst first. A critical one demands a flat book."""
 
+BY_HAND = "by hand"
+"""The trigger of an incident that a person wants; it closes nothing by itself, so it covers less than a halt."""
+
 HALT = "halt"
 """The key of everything that closes the book: until the restart it is one incident, whoever says so."""
 
 FLATTEN, BEGUN, ENDED = "flatten", "flatten_begun", "flatten_ended"
 EPISODE_END = "episode_end"
+RESUME = "resume"  # also what ends a halt on which no restart was demanded
 RISK = "risk"
 
 _FROM_OUTSIDE = "FLATTEN"
@@ -59,7 +63,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Separators:
-    """What lies between two incidents of one kind: restarts, and ends of episodes; sorted."""
+    """What lies between two incidents of one kind: restarts and resumes, and ends of episodes; sorted."""
 
     restarts_ms: tuple[int, ...]
     recoveries_ms: tuple[int, ...]
@@ -71,8 +75,8 @@ class Separators:
         Raises:
             LedgerError: it cannot be read.
         """
-        restarts, ends = ledger.events(RESTART), ledger.events(EPISODE_END)
-        return cls(tuple(event.at_ms for event in restarts), tuple(event.at_ms for event in ends))
+        restarts, ends = [*ledger.events(RESTART), *ledger.events(RESUME)], ledger.events(EPISODE_END)
+        return cls(tuple(sorted(event.at_ms for event in restarts)), tuple(event.at_ms for event in ends))
 
     def between(self, demand: Demand, incident: Incident) -> bool:
         """Return whether a restart, or of a reduction its end, lies between an incident and what demands one."""
@@ -104,7 +108,7 @@ def covered(demand: Demand, incidents: Iterable[Incident], separators: Separator
 def _covers(incident: Incident, demand: Demand, separators: Separators) -> bool:
     if separators.between(demand, incident):
         return False
-    if incident.key == HALT:  # also once it is closed: the book stays flat until the restart
+    if incident.key == HALT and incident.trigger != BY_HAND:  # also once it is closed: flat until the restart
         return demand.key == HALT or demand.at_ms >= incident.opened_ms
     over = incident.closed is not None and incident.closed.at_ms <= demand.at_ms
     return incident.key == demand.key and not over

@@ -80,22 +80,30 @@ def ask_for_restart(ledger: Ledger, bundle: Bundle, incident: Incident, by: str,
 
 def _running(ledger: Ledger, wanted: Request, digest: str, now_ms: int) -> ApprovalRequest | None:
     """Return the request for a restart under this release that people may still sign: two would split signatures."""
-    for event in reversed(ledger.events(ASKED, from_ms=wanted.at_ms)):
-        asked = ApprovalRequest.from_document(event.document)
-        same = (asked.action, asked.subject, asked.asked_ms) == (RESTART, wanted.subject, wanted.at_ms)
-        if same and asked.hashes.get("digest") == digest and now_ms < asked.expires_ms:
-            return asked
-    return None
+    every = (ApprovalRequest.from_document(event.document) for event in ledger.events(ASKED, from_ms=wanted.at_ms))
+    same = [one for one in every if (one.action, one.subject, one.asked_ms) == (RESTART, wanted.subject, wanted.at_ms)]
+    return _latest(same, digest, now_ms)
+
+
+def _latest(every: Sequence[ApprovalRequest], digest: str, now_ms: int) -> ApprovalRequest | None:
+    """Return the last of these requests that was made under this release and may still be signed."""
+    live = [one for one in every if one.hashes.get("digest") == digest and now_ms < one.expires_ms]
+    return live[-1] if live else None
 
 
 def ask_committee(ledger: Ledger, bundle: Bundle, incident: Incident, by: str, now_ms: int) -> ApprovalRequest:
-    """Ask the committee to reopen after a lifetime loss or a third restart (A68); who asks does not sign.
+    """Ask the committee to reopen after a lifetime loss or a third restart (A68), once; who asks does not sign.
 
     Raises:
         UsageError: there is nothing to restart.
         LedgerError: the ledger cannot be written.
     """
     wait = waiting(ledger, incident)
+    every = (ApprovalRequest.from_document(event.document) for event in ledger.events(ASKED))
+    same = [one for one in every if (one.action, one.subject) == (REOPEN, incident.incident_id)]
+    running = _latest(same, bundle.digest, now_ms)
+    if running is not None:
+        return running
     request = ApprovalRequest(
         action=REOPEN,
         subject=incident.incident_id,

@@ -10,6 +10,7 @@ from engine.errors import Problem, UsageError
 from engine.ledger import Event
 from engine.operations.incidents.book import OPENED, Incident, find, incidents
 from engine.operations.incidents.demands import (
+    BY_HAND,
     CRITICAL,
     HALT,
     SEVERITIES,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 SERVICE = "stagegate"
 """Who opens what a verdict or a fault demands."""
-
-BY_HAND = "by hand"
 
 
 def open_demanded(ledger: Ledger, papers: Papers, now_ms: int) -> tuple[Incident, ...]:

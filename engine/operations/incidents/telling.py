@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.alerts.alert import QUEUED, Alert, Severity
 from engine.clock import SECOND_MS, iso
 from engine.operations.incidents.book import ACT, ASSESS, CONFIRM, SCREENSHOT, TELL
-from engine.operations.incidents.demands import CRITICAL, HIGH, MEDIUM
+from engine.operations.incidents.demands import BY_HAND, CRITICAL, HIGH, MEDIUM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,9 @@ def tell_once(ledger: Ledger, alert: Alert, since_ms: int) -> str:
 def opening_alert(incident: Incident) -> Alert:
     """Return the alert of T+0."""
     lines = [("why", incident.why), ("do", f"read `stagegate incident show {incident.incident_id}`")]
-    if incident.demands_flat:
+    if incident.trigger == BY_HAND:
+        lines.insert(1, ("done", "nothing is closed by this: `stagegate flatten` closes everything"))
+    elif incident.demands_flat:
         lines.insert(1, ("done", "everything is being closed; T+5 looks whether the venue shows nothing"))
     what = f"{incident.trigger}: incident {incident.incident_id}"
     return Alert(incident.recorded_ms, LOUDNESS[incident.severity], incident.incident_id, what, tuple(lines))

@@ -10,7 +10,7 @@ import pytest
 
 from engine.backtest import Bounds
 from engine.book import AccountBook
-from engine.bounds import Change, Request, initial_posture
+from engine.bounds import SCALE_UP, Change, Request, initial_posture
 from engine.clock import DAY_MS, HOUR_MS, parse_time
 from engine.facts import Assumptions, FactSource, GuardWord
 from engine.governor import Governor, Past
@@ -26,7 +26,7 @@ from engine.verdict import Judge
 from tests.operations.stages.staging import bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from engine.governor import Approvals
     from engine.policy.model import Snapshot
@@ -307,3 +307,34 @@ def test_a_block_of_entries_is_in_the_posture_that_the_next_start_reads() -> Non
         assert (at_ms, detail) == (desk.now_ms, desk.governor.posture.to_json())
         desk.hours(1)
     assert len(desk.of("posture")) == begun + 2, "only where the bounds change"
+
+
+class Signing:
+    """People who sign a higher cap, once they do."""
+
+    signed = False
+
+    def given(self, requests: Sequence[Request], now_ms: int) -> tuple[Request, ...]:
+        del now_ms
+        return tuple(request for request in requests if self.signed and request.kind == SCALE_UP)
+
+    def paper(self, request: Request) -> Mapping[str, Any]:
+        del request
+        return {"signers": ["alice", "bob"]}
+
+
+@pytest.mark.parametrize("fall", [0.09, 0.115])
+def test_A27_A34_a_higher_cap_that_people_signed_waits_for_a_verdict_that_wants_it(fall: float) -> None:
+    people = Signing()
+    desk = Desk(3, people)
+    desk.days(20, 2e-4)
+    posture = desk.governor.posture
+    raising = Request(SCALE_UP, "SCALE_UP", desk.now_ms, 2)
+    desk.governor.posture = replace(posture, requests=(*posture.requests, raising))
+    people.signed = True
+    desk.jump(-fall)  # in the hour of the last signature
+    assert desk.governor.outcome == ("REDUCE" if fall > 0.1 else "KEEP")
+    assert desk.governor.posture.cap_usd == posture.cap_usd
+    assert SCALE_UP not in {request.kind for request in desk.governor.posture.requests}  # its days begin anew
+    desk.jump(0.0)
+    assert desk.governor.posture.cap_usd == posture.cap_usd
