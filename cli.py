@@ -43,6 +43,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        where = str(error.filename) if error.filename else "standard output"
+        help_ = "look at its permissions and at the space of its disk, then run it again"
+        _fail(str(Problem("file", where, error.strerror or str(error), help_)), 1, debug)
     except Exception as error:  # noqa: BLE001 - the last door: no traceback reaches a user
         problem = Problem("internal", "", f"{type(error).__name__}: {error}", "run it again with --debug and report it")
         _fail(str(problem), 1, debug)

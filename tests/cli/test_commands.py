@@ -101,6 +101,20 @@ def test_R241_the_script_and_the_entry_point_behave_alike() -> None:
         assert (script.returncode, script.stdout, script.stderr) == (entry.returncode, entry.stdout, entry.stderr)
 
 
+def test_what_cannot_be_written_is_named_and_is_no_internal_error(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    result = run(capsys, "rehearse", "--days", "3", "--out", file / "below")
+    assert result.code == 1
+    assert f"{file}" in result.err
+    assert "error[file]: Not a directory" in result.err
+    command = f"{sys.executable} cli.py policy check > /dev/full"
+    full = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (full.returncode, "standard output: error[file]: No space left on device" in full.stderr) == (1, True)
+
+
 def test_debug_shows_the_traceback() -> None:
     command = [sys.executable, "cli.py", "data", "check", "nowhere", "--debug"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
