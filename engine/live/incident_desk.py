@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.config import load_config
-from engine.errors import UsageError
+from engine.errors import ConfigError, Problem, UsageError
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.live.connection import MODES, connection
@@ -255,8 +255,18 @@ def papers_of(rules: Path) -> IncidentPapers:
 
 
 def _config_of(rules: Path) -> FrozenConfig:
-    """Return the configuration that a bundle names; an incident is worked on whatever else of the bundle is wrong."""
-    return load_config(pinned_config(rules)[0])
+    """Return the configuration that a bundle names; an incident is worked on whatever else of the bundle is wrong.
+
+    Raises:
+        UsageError: the bundle does not name a configuration.
+        ConfigError: the configuration is wrong.
+    """
+    try:
+        return load_config(pinned_config(rules)[0])
+    except ConfigError as error:
+        help_ = "`stagegate rollback --config` puts back the committed one; `flatten` and `status` work without"
+        why = Problem("incident", str(rules), "no incident can be worked on without its configuration", help_)
+        raise ConfigError([*error.problems, why]) from None
 
 
 async def _awaited(work: Awaitable[T]) -> T:

@@ -9,9 +9,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
+from engine.inquiry import posture_at
 from engine.ledger import Event, Ledger, sha256_of
 from engine.operations.incidents.caretaker import Caretaker
 from engine.operations.incidents.steps import Means
+from engine.operations.reductions import daily_pages
 from engine.operations.reviews.book import DAILY, MONTHLY, WEEKLY, Written, written
 from engine.operations.reviews.due import remind
 from engine.operations.reviews.judging import POLICY
@@ -43,6 +45,7 @@ def rounds(times: CaretakerTimes) -> list[Round]:
     return [
         Round("incidents", times.incidents_every_s, look_after_incidents),
         Round("reviews", times.papers_every_s, remind_of_reviews),
+        Round("reductions", times.papers_every_s, page_for_reductions),
     ]
 
 
@@ -75,6 +78,17 @@ async def remind_of_reviews(duty: Duty) -> None:
         StagegateError: the ledger cannot be read or written, or the bundle is wrong.
     """
     remind(duty.ledger, _review_policy(duty.rules), duty.clock.now_ms())
+
+
+async def page_for_reductions(duty: Duty) -> None:
+    """Page a person, once a day, for each reduced exposure that lasts (A29); the same page again is the same row.
+
+    Raises:
+        LedgerError: the ledger cannot be read or written.
+    """
+    now_ms = duty.clock.now_ms()
+    if duty.ledger.meta().get("from_ms") is not None:
+        duty.ledger.append([alert.row() for alert in daily_pages(posture_at(duty.ledger, now_ms), now_ms)])
 
 
 @cache
