@@ -75,8 +75,8 @@ def ack(
     from dataclasses import asdict
     from getpass import getuser
 
+    from engine.launch_word import acknowledge
     from engine.ledger import Ledger
-    from engine.live.launch_word import acknowledge
     from engine.live.time_check import present_of
     from engine.reports.terminal_launch import ack_text
 

@@ -20,10 +20,10 @@ from engine.launch.look import look
 from engine.launch.release import read_rules
 from engine.launch.report import FAIL, Filed, LaunchReport, checks_of, warnings_of
 from engine.launch.signed import ask_for, papers
+from engine.launch_word import GUARD_RAN, acknowledged
 from engine.ledger import Ledger
 from engine.ledger.rows import Event
 from engine.live.connection import Connection
-from engine.live.launch_word import GUARD_RAN, acknowledged
 from engine.live.time_check import present_of
 from engine.policy.worker import Worker
 from engine.posted import facts_from

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.launch.probe import Finding
-    from engine.live.launch_word import Acknowledgement
+    from engine.launch_word import Acknowledgement
     from engine.policy.model import Instance
     from engine.verdict import Verdict
 

@@ -10,7 +10,7 @@ from engine.operations.incidents.book import ACT, ASSESS, CONFIRM, SCREENSHOT, S
 from engine.operations.incidents.impact import impact
 from engine.operations.incidents.post_mortem import MARKET, missing
 from engine.operations.incidents.releases import fix_tested
-from engine.operations.incidents.restart_facts import LAUNCH
+from engine.launch_word import LAUNCH
 from engine.reports.conditions import condition_text, telling
 from engine.reports.numbers import UNKNOWN, age, day_text, number, percent, usd
 from engine.reports.page import render

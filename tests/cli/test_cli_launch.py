@@ -12,9 +12,9 @@ import pytest
 
 import cli
 from engine.clock import SystemClock
+from engine.launch_word import GUARD_RAN
 from engine.ledger import Ledger
 from engine.ledger.rows import Event
-from engine.live.launch_word import GUARD_RAN
 from engine.live.paper import started_beside
 from tests.launch.launching import CONFIG, KEY, RULES, SECRET, TOKEN
 

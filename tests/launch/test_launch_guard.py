@@ -17,9 +17,9 @@ from engine.launch import dry_run
 from engine.launch.account import Capital
 from engine.launch.dry_run import DryRun
 from engine.launch.guard import launch_guard
+from engine.launch_word import last_word
 from engine.ledger import Ledger
 from engine.ledger.rows import FactsSnapshot, VerdictRecord
-from engine.live.launch_word import last_word
 from engine.live.opening import Release, launch
 from engine.market.series import Market
 from engine.policy.bundle import load_bundle

@@ -22,9 +22,9 @@ from engine.launch import account, signed
 from engine.launch.account import Capital
 from engine.launch.alerts import delivered
 from engine.launch.probe import Findings, find_out
+from engine.launch_word import acknowledge, acknowledged, last_word
 from engine.ledger import Ledger
 from engine.live.foreign import unknown_to_us
-from engine.live.launch_word import acknowledge, acknowledged, last_word
 from engine.live.lock import InstanceLock
 from engine.operations.approvals import approve
 from tests.execution.dealing import BTC, ETH, at_hours, dealing, parent, stop_by_hand, trade

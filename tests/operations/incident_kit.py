@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.bounds import Posture, initial_posture, paused
 from engine.clock import DAY_MS, HOUR_MS, SECOND_MS, parse_time
 from engine.execution.reconcile import venue_opening
+from engine.launch_word import GUARD_RAN
 from engine.ledger import CashFlow, Event, Ledger, Mark, VerdictRecord
 from engine.operations.incidents.book import Incident, find
 from engine.operations.incidents.opening import open_demanded
@@ -209,12 +210,14 @@ def suite_ran(desk: Desk, at_ms: int = T0_MS + 6 * HOUR_MS, **more: Any) -> None
     record_tested(desk.ledger, Release(**said), SuiteRun(bool(green), "1 passed"), "alice", at_ms)
 
 
-def launch_allowed(desk: Desk, at_ms: int, outcome: str = "ALLOW_LAUNCH", **hashes: str) -> None:
-    """Record what the launch guard said."""
+def launch_allowed(desk: Desk, at_ms: int, outcome: str = "ALLOW_LAUNCH", *, stage: int = 3, **hashes: str) -> None:
+    """Record what the launch guard said of a stage; the desk stands at 3 and restarts at 2."""
     found = {"digest": bundle().digest, **hashes}
     document = canonical({"hashes": found, "outcome": outcome})
     name = f"V-launch-{at_ms}-{outcome}"
-    desk.ledger.append(VerdictRecord(name, at_ms, "launch", outcome, "p" * 64, "c" * 64, "f" * 64, document))
+    said = canonical({"verdict_id": name, "stage": stage})
+    decided = VerdictRecord(name, at_ms, "launch", outcome, "p" * 64, "c" * 64, "f" * 64, document)
+    desk.ledger.append([decided, Event(f"{GUARD_RAN}-{name}", at_ms, GUARD_RAN, outcome, said)])
 
 
 def marked(desk: Desk, until_ms: int, shadow_daily: float = 0.002) -> None:

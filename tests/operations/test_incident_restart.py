@@ -147,6 +147,16 @@ def test_R177_R178_R179_R180_R183_each_condition_missing_singly_keeps_it_flat(
     assert ready.ledger.events(GRANTED) == ()
 
 
+@pytest.mark.parametrize(("stage", "counts"), [(0, False), (1, False), (2, True), (3, True)])
+def test_R180_A58_the_launch_guard_must_have_looked_at_what_the_restart_puts_at_risk(
+    ready: Desk, keys: Path, stage: int, *, counts: bool
+) -> None:
+    """A launch of stage 0 is allowed with any balance: there is nothing to cover."""
+    launch_allowed(ready, NOW_MS - 2 * MINUTE_MS, "BLOCK_LAUNCH")
+    launch_allowed(ready, NOW_MS - MINUTE_MS, stage=stage)
+    assert failing(decided(ready, keys)) == ([] if counts else ["launch_guard"])
+
+
 @pytest.mark.parametrize(
     ("by", "names", "counted"),
     [
@@ -194,7 +204,9 @@ def test_A90_signatures_for_another_release_do_not_count(ready: Desk, keys: Path
 
 def posted(desk: Desk, keys: Path, now_ms: int) -> dict[str, tuple[Value, str]]:
     last = Posture.from_json(json.loads(desk.ledger.events("posture")[-1].document))
-    question = Question(desk.found(), last.requests[0], bundle().digest, keys / "allowed_signers", now_ms)
+    question = Question(
+        desk.found(), last.requests[0], frozenset({3, 2}), bundle().digest, keys / "allowed_signers", now_ms
+    )
     return {name: (fact.value, fact.status) for name, fact in restart_facts(desk.ledger, question).items()}
 
 

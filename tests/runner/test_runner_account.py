@@ -15,9 +15,9 @@ from engine.execution.flatten import flatten
 from engine.execution.flattened import Terms
 from engine.execution.permit import Permit
 from engine.execution.siderecord import SideRecord
+from engine.launch_word import GUARD_RAN, acknowledge
 from engine.ledger import Event, Ledger, VerdictRecord
 from engine.live.connection import Mode
-from engine.live.launch_word import GUARD_RAN, acknowledge
 from engine.live.lock import InstanceLock, holder
 from engine.live.opening import launched_ms
 from engine.risk_guard.aftermath import note_aftermath

@@ -10,10 +10,11 @@ import json
 from typing import TYPE_CHECKING
 
 from engine.bounds import RESTART, restart_cap_usd
+from engine.launch_word import LAUNCH
 from engine.ledger import Event
 from engine.operations.approvals import ASKED, ApprovalRequest, SignedApprovals, ask
 from engine.operations.incidents.book import GRANTED
-from engine.operations.incidents.restart_facts import LAUNCH, REOPEN
+from engine.operations.incidents.restart_facts import REOPEN
 from engine.operations.incidents.restarting import waiting
 from engine.verdict import bundle_hashes, canonical
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from engine.bounds import RESTART
 from engine.clock import DAY_MS, day_start
 from engine.facts import SHARPE_DAYS
+from engine.launch_word import launch_fact
 from engine.metrics import daily_closes, rolling_sharpe
 from engine.operations.approvals import tallies
 from engine.operations.incidents.demands import RISK
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from engine.operations.approvals import Tally
     from engine.operations.incidents.book import Incident
 
-LAUNCH, REOPEN = "launch", "reopen"
-"""The launch guard's policy; the action by which the committee reopens (A68)."""
+REOPEN = "reopen"
+"""The action by which the committee reopens (A68)."""
 
 SHADOW = "shadow"
 YEAR_DAYS = 365
@@ -45,6 +45,7 @@ class Question:
     Attributes:
         incident: whose restart it is.
         request: what the desk waits for.
+        stages: that it stands at, and that it restarts at.
         digest: of the bundle that is deployed: only what was signed for it counts (A90).
         signers: the allowed-signers file.
         now_ms: the time.
@@ -52,6 +53,7 @@ class Question:
 
     incident: Incident
     request: Request
+    stages: frozenset[int]
     digest: str
     signers: Path
     now_ms: int
@@ -68,7 +70,7 @@ def restart_facts(ledger: Ledger, question: Question) -> dict[str, Fact]:
     facts = [
         *_of_post_mortem(ledger, question),
         _positive_days(ledger, question),
-        _launch(ledger, question),
+        launch_fact(ledger, question.stages, question.digest, question.now_ms),
         *_of_people(ledger, question),
         _lifetime_loss(ledger, question.now_ms),
         _restarts(ledger, question.now_ms),
@@ -129,14 +131,6 @@ def _positive_days(ledger: Ledger, question: Question) -> Fact:
             break
         count += 1
     return Fact(name, count, OK, day_ms)
-
-
-def _launch(ledger: Ledger, question: Question) -> Fact:
-    """Return what the launch guard said last, if it looked at the release that is deployed (A58)."""
-    record = ledger.latest_verdict(question.now_ms, policy=LAUNCH)
-    if record is None or json.loads(record.document)["hashes"].get("digest") != question.digest:
-        return Fact("launch", None, MISSING, question.now_ms)
-    return Fact("launch", record.outcome, OK, record.at_ms)
 
 
 def _of_people(ledger: Ledger, question: Question) -> Iterator[Fact]:

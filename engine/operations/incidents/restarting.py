@@ -144,12 +144,12 @@ def decide(
     """
     wait = waiting(ledger, incident)
     posture = wait.posture
-    question = Question(incident, wait.request, bundle.digest, signers, now_ms)
+    stages = bundle.policies["stages"].stages
+    stage = stages[posture.stage].restart_at
+    question = Question(incident, wait.request, frozenset({posture.stage, stage}), bundle.digest, signers, now_ms)
     judge = Judge(bundle.policies[POLICY], engine, bundle_hashes(bundle), engine_version)
     verdict = _recorded(ledger, bundle, judge, question, posture)
     tally = signed(ledger, question)
-    stages = bundle.policies["stages"].stages
-    stage = stages[posture.stage].restart_at
     blocked = verdict.policy.effects[verdict.outcome].entries_blocked
     return Restart(
         incident_id=incident.incident_id,

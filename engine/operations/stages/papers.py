@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import DAY_MS
 from engine.errors import StagegateError
+from engine.launch_word import LAUNCH, launch_fact
 from engine.ledger.rows import Event
 from engine.metrics.sleeves import CONSISTENCY_BARS
 from engine.operations.reviews.book import MONTHLY, PAUSE_DESK, WEEKLY, Held, held
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from engine.ledger import Ledger
 
-LAUNCH, GUARD_RAN = "launch", "launch_guard"
 CONSISTENCY, SIGNALS = "consistency", "signals"
 EVIDENCE, WATCHER = "paper_evidence", "watcher"
 WATCH_MS = DAY_MS
@@ -78,20 +78,12 @@ class LedgerPapers:
             LedgerError: the ledger cannot be read.
         """
         yield Fact("api_issues_24h", self._outages(now_ms), OK, now_ms)
-        yield self._launch(now_ms, stage + 1)
+        yield launch_fact(self._ledger, {stage + 1}, self._release.digest, now_ms)  # of the one to be entered (R090)
         for period in (WEEKLY, MONTHLY):
             yield Fact(f"{period}_review", self._reviewed(period, now_ms, entered_ms), OK, now_ms)
         if stage == PAPER_STAGE:
             yield Fact("watcher_named", self._watched(now_ms), OK, now_ms)
             yield from self._of_paper(now_ms, entered_ms)
-
-    def _launch(self, now_ms: int, stage: int) -> Fact:
-        """Return what the launch guard said last of this release and of the stage to be entered (A58, R090)."""
-        ran = [event for event in self._ledger.events(GUARD_RAN, to_ms=now_ms) if _stage_of(event) == stage]
-        record = self._ledger.verdict(json.loads(ran[-1].document)["verdict_id"]) if ran else None
-        if record is None or json.loads(record.document)["hashes"].get("digest") != self._release.digest:
-            return Fact(LAUNCH, None, MISSING, now_ms)
-        return Fact(LAUNCH, record.outcome, OK, record.at_ms)
 
     def _reviewed(self, period: str, now_ms: int, entered_ms: int) -> bool:
         """Return whether a review of days of this stage was signed and did not decide to pause (R089, R104)."""
@@ -195,7 +187,3 @@ def watcher_event(name: str, at_ms: int, until_ms: int, fingerprint: str, signat
     """Return the event by which somebody is named to watch."""
     document = {"fingerprint": fingerprint, "signature": signature, "until_ms": until_ms}
     return Event(f"{WATCHER}-{name}-{at_ms}", at_ms, WATCHER, name, json.dumps(document, sort_keys=True))
-
-
-def _stage_of(event: Event) -> int:
-    return int(json.loads(event.document)["stage"])

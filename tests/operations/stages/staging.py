@@ -14,12 +14,12 @@ import numpy as np
 from engine.bounds import Posture, initial_posture
 from engine.clock import DAY_MS, HOUR_MS, SystemClock, day_start
 from engine.config import load_config
+from engine.launch_word import GUARD_RAN
 from engine.ledger import Event, Ledger, VerdictRecord
 from engine.ledger.rows import Fill, Mark, SleeveMark
 from engine.live.opening import Release, launch
 from engine.operations.reviews.book import CONTINUE, Held
 from engine.operations.signatures import sign, verified
-from engine.operations.stages.papers import GUARD_RAN
 from engine.policy.bundle import Bundle, load_bundle
 from engine.verdict import canonical
 

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Problem, UsageError
 from engine.ledger.rows import Event
+from engine.policy.facts import MISSING, OK, Fact
 from engine.verdict import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from engine.ledger import Ledger
+
+LAUNCH = "launch"
+"""The launch policy, and the fact that other policies read of it."""
 
 GUARD_RAN, ACKNOWLEDGED = "launch_guard", "acknowledged"
 
@@ -83,6 +87,26 @@ def last_word(ledger: Ledger) -> LaunchWord | None:
         warnings=warnings,
         acknowledged=acknowledged(ledger, warnings),
     )
+
+
+def launch_fact(ledger: Ledger, stages: Collection[int], digest: str, now_ms: int) -> Fact:
+    """Return the fact `launch`: what the guard said last when it looked at one of some stages; missing: nothing yet.
+
+    Args:
+        ledger: whose.
+        stages: of which its word counts: one about a stage with less at risk says nothing of the balance.
+        digest: of the bundle that is deployed: a word about another release does not count (A58).
+        now_ms: the time.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    ran = [json.loads(event.document) for event in ledger.events(GUARD_RAN, to_ms=now_ms)]
+    ids = [said["verdict_id"] for said in ran if said["stage"] in stages]
+    record = ledger.verdict(ids[-1]) if ids else None
+    if record is None or json.loads(record.document)["hashes"].get("digest") != digest:
+        return Fact(LAUNCH, None, MISSING, now_ms)
+    return Fact(LAUNCH, record.outcome, OK, record.at_ms)
 
 
 def acknowledged(ledger: Ledger, warnings: Mapping[str, Mapping[str, Any]]) -> dict[str, Acknowledgement]:
