@@ -130,11 +130,18 @@ class Keeping:
         return True
 
     async def _write(self, paper: Paper, duty: Duty) -> None:
-        """Do what is due of one kind, period after period."""
+        """Do what is due of one kind, oldest first; a period that cannot be done holds up none after it."""
         grace_ms = round(self._work.times.paper_grace_min * MINUTE_MS)
+        failed: list[Exception] = []
         for period in list(paper.due(duty.ledger, duty.clock.now_ms(), grace_ms)):
-            await paper.write(duty, period)
-            self._show(f"{paper.name} of {period.name}: done")
+            try:
+                await paper.write(duty, period)
+            except Exception as error:  # noqa: BLE001 - the first of them is raised after the others were done
+                failed.append(error)
+            else:
+                self._show(f"{paper.name} of {period.name}: done")
+        if failed:
+            raise failed[0]
 
     async def _run_beside(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Keep something running that never ends by itself."""

@@ -100,6 +100,21 @@ def test_R106_what_was_missed_while_nothing_ran_is_caught_up_exactly_once(duty: 
     assert duty.ledger.counts()["events"] == events
 
 
+@pytest.mark.requirement("R106")
+def test_a_period_that_cannot_be_written_is_told_and_holds_up_none_after_it(duty: Duty) -> None:
+    backup = next(one for one in papers(TIMES) if one.name == "backup")
+    broken = day_at(T0_MS - 3 * DAY_MS).name
+
+    async def write(duty: Duty, period: Period) -> None:
+        if period.name == broken:
+            raise DataError(Problem("broken", period.name, "the marks of that day make no sense"))
+        await backup.write(duty, period)
+
+    wrong = once(duty, owed=[replace(backup, write=write)])
+    assert wrong == ("backup: the marks of that day make no sense",)
+    assert [one.name for one in backup.due(duty.ledger, T0_MS, 0)] == [broken]
+
+
 def test_a_month_of_too_few_days_is_not_owed(duty: Duty) -> None:
     monthly = next(one for one in papers(TIMES) if one.name == "monthly report")
     assert [one.name for one in monthly.due(duty.ledger, T0_MS, 0)] == ["2024-04"]

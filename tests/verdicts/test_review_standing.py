@@ -11,6 +11,7 @@ from engine.facts import BREACH, WITHIN
 from engine.inquiry import review_at
 from engine.ledger import Ledger
 from engine.ledger.rows import Event, VerdictRecord
+from engine.operations.reviews.book import CONTINUE, Held, Written
 from engine.policy.bundle import load_bundle
 from tests.rehearsal.conftest import RULES
 
@@ -59,6 +60,48 @@ def test_A99_a_breach_stands_until_a_person_has_decided_on_it(ledger: Ledger) ->
         20: BREACH,
         99: BREACH,
     }
+
+
+def report(end: int, *, kind: str = "weekly", version: str = "a") -> Written:
+    """The report of a week that ended on a day, with the verdict of that day."""
+    name, ends_ms = f"{kind}-{end}", day(end)
+    sha256 = f"{name}-{version}"
+    return Written(kind, name, day(end - 7), ends_ms, sha256, "page", ends_ms, BREACH, f"V{end}-review")
+
+
+def signed(of: Written, number: int, decision: str = CONTINUE) -> Event:
+    return Held(
+        of.kind,
+        of.period,
+        of.from_ms,
+        of.to_ms,
+        of.sha256,
+        of.path,
+        decision,
+        "",
+        day(number),
+        "ann",
+        "k",
+        f"s{number}",
+    ).row()
+
+
+@pytest.mark.parametrize(
+    ("of", "standing"),
+    [
+        (report(8), BREACH),  # signed late, and about the week before
+        (report(15), WITHIN),
+        (report(15, version="b"), BREACH),  # another version of it, without the breach
+        (report(16, kind="monthly"), WITHIN),
+    ],
+)
+def test_A99_a_signature_decides_on_what_was_read_not_on_what_came_before_it_was_given(
+    ledger: Ledger, of: Written, standing: str
+) -> None:
+    ledger.append([held(8, WITHIN), report(8).row(), held(15, BREACH), report(15).row()])
+    ledger.append(signed(of, 17))
+    assert review_at(ledger, day(16)) == BREACH
+    assert review_at(ledger, day(17)) == standing
 
 
 def test_a_rehearsal_is_its_own_replay(tmp_path: Path) -> None:
