@@ -14,7 +14,6 @@ from engine.telegram.record import CommandLog, command_row
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from engine.alerts.settings import ChatSettings
     from engine.clock import Clock
     from engine.ledger import Row
     from engine.telegram.desk import ChatDesk
@@ -31,14 +30,12 @@ class Carrier:
 
     Args:
         desk: whose.
-        settings: which commands are switched off.
         secret: makes the codes of a flatten; nobody outside knows it.
         clock: the machine's.
     """
 
-    def __init__(self, desk: ChatDesk, settings: ChatSettings, secret: str, clock: Clock) -> None:
+    def __init__(self, desk: ChatDesk, secret: str, clock: Clock) -> None:
         self._desk = desk
-        self._settings = settings
         self._clock = clock
         self._confirmations = Confirmations(secret.encode())
         self._log = CommandLog(desk.ledger)
@@ -54,7 +51,7 @@ class Carrier:
         asked = listeners.asked(heard, now_ms, awaits_code=awaits_code)
         if asked is None:
             return
-        one = _One(heard, asked, messenger, now_ms)
+        one = _One(heard, asked, messenger, now_ms, listeners.settings.switched_off)
         if asked.refusal:
             self._begin(self._refuse(one, asked.refusal))
         elif asked.command == _HALT:
@@ -90,7 +87,7 @@ class Carrier:
     async def _answer(self, one: _One) -> None:
         outcome, why = ANSWERED, ""
         if one.asked.command in _HELP:
-            text = help_text(self._settings.switched_off)
+            text = help_text(one.switched_off)
         else:
             try:
                 async with self._questions:
@@ -148,7 +145,10 @@ class Carrier:
 class _One:
     """One command on its way."""
 
-    def __init__(self, heard: Heard, asked: Asked, messenger: Messenger, now_ms: int) -> None:
+    def __init__(
+        self, heard: Heard, asked: Asked, messenger: Messenger, now_ms: int, switched_off: frozenset[str]
+    ) -> None:
+        self.switched_off = switched_off
         self.heard = heard
         self.asked = asked
         self.messenger = messenger

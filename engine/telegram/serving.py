@@ -16,7 +16,7 @@ from engine.alerts.lease import Lease
 from engine.alerts.quiet import hush
 from engine.alerts.settings import alert_settings
 from engine.config import load_config
-from engine.errors import Problem, UsageError
+from engine.errors import ConfigError, Problem, UsageError
 from engine.telegram.carrying import Carrier
 from engine.telegram.hearing import Listeners
 from engine.telegram.messages import Messenger
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from engine.alerts.settings import ChatSettings
     from engine.clock import Clock
-    from engine.config.model import NotificationConfig
+    from engine.config.model import FrozenConfig, NotificationConfig
     from engine.telegram.desk import ChatDesk
     from engine.telegram.messages import Found
 
@@ -41,11 +41,42 @@ _WHOLE = re.compile(r"-?\d+")
 
 @dataclass(frozen=True)
 class _Line:
-    """The bot's token, the chat that alerts go to, and who is listened to."""
+    """The bot's token, the chat that alerts go to, and who was listened to when it was opened."""
 
+    config: FrozenConfig
     token: str
     home: int | None
     settings: ChatSettings
+
+
+class _Listened:
+    """Who is listened to when a message comes: whoever is taken off the alerts file is heard no longer.
+
+    Args:
+        desk: whose alerts file.
+        line: where it was heard.
+        show: a line for the terminal, where the file cannot be read: then those of before are listened to.
+    """
+
+    def __init__(self, desk: ChatDesk, line: _Line, show: Callable[[str], None]) -> None:
+        self._desk = desk
+        self._line = line
+        self._show = show
+        self._settings = line.settings
+        self._wrong = ""
+
+    def now(self, bot_name: str) -> Listeners:
+        """Return them, as the file has them by now."""
+        try:
+            self._settings = alert_settings(self._line.config, self._desk.rules, self._desk.alerts).chat
+        except ConfigError as error:
+            wrong = str(error.problems[0])
+            if wrong != self._wrong:
+                self._show(f"telegram: {wrong}; those of before are listened to")
+            self._wrong = wrong
+        else:
+            self._wrong = ""
+        return Listeners(self._settings, self._line.home, bot_name)
 
 
 async def serve_commands(
@@ -73,13 +104,13 @@ async def serve_commands(
     """
     hush()
     line = _line(desk, environ)
-    carrier = Carrier(desk, line.settings, line.token, clock)
+    carrier, listened = Carrier(desk, line.token, clock), _Listened(desk, line, show)
     lease = Lease.beside(desk.ledger, LEASE)
     waits = False
     try:
         while not stop.is_set():
             if lease.take():
-                await _poll_for_ever(line, carrier, stop, show)
+                await _poll_for_ever(line, carrier, listened, stop, show)
             elif not waits:
                 waits = True
                 show("telegram: another process listens to the chat; this one waits")
@@ -98,16 +129,20 @@ def require_line(desk: ChatDesk, environ: Mapping[str, str]) -> None:
     _line(desk, environ)
 
 
-async def _poll_for_ever(line: _Line, carrier: Carrier, stop: asyncio.Event, show: Callable[[str], None]) -> None:
+async def _poll_for_ever(
+    line: _Line, carrier: Carrier, listened: _Listened, stop: asyncio.Event, show: Callable[[str], None]
+) -> None:
     while not stop.is_set():
         try:
-            await _poll(line, carrier, stop, show)
+            await _poll(line, carrier, listened, stop, show)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the chat, the desk beside it goes on
             show(f"telegram: {type(error).__name__}; begun again in {FAULT_PAUSE_S:.0f} s")
             await pause(stop, FAULT_PAUSE_S)
 
 
-async def _poll(line: _Line, carrier: Carrier, stop: asyncio.Event, show: Callable[[str], None]) -> None:
+async def _poll(
+    line: _Line, carrier: Carrier, listened: _Listened, stop: asyncio.Event, show: Callable[[str], None]
+) -> None:
     """Ask for messages and hand them over until told to stop; what the network does is waited out."""
     failures, said = 0, ""
     async with Messenger(line.token, line.settings.api_url) as messenger:
@@ -125,9 +160,8 @@ async def _poll(line: _Line, carrier: Carrier, stop: asyncio.Event, show: Callab
             if failures or not said:
                 show(f"telegram: listening as @{messenger.name}")
                 failures, said = 0, "listening"
-            listeners = Listeners(line.settings, line.home, messenger.name)
             for heard in found.messages:
-                carrier.take(heard, listeners, messenger)
+                carrier.take(heard, listened.now(messenger.name), messenger)
 
 
 async def _until(asking: Coroutine[object, object, Found], stop: asyncio.Event) -> Found | None:
@@ -156,7 +190,7 @@ def _line(desk: ChatDesk, environ: Mapping[str, str]) -> _Line:
         problem = "nobody may command: the chat of alerts is no number, and no other is named"
         help_ = "name `chats` and `users` under `telegram` in the alerts file"
         raise UsageError(Problem("no-listener", str(desk.alerts or desk.config), problem, help_))
-    return _Line(token, home, settings)
+    return _Line(config, token, home, settings)
 
 
 def _read(notification: NotificationConfig, environ: Mapping[str, str]) -> tuple[str, int | None]:

@@ -157,6 +157,28 @@ def test_A82_strangers_hear_nothing_old_messages_do_nothing_and_all_of_it_is_rec
     assert all("switched off" in why for command, _, why in found if command == "pnl")
 
 
+def test_A82_who_is_taken_off_the_list_is_heard_no_longer_and_a_file_that_is_broken_changes_nobody(
+    api: BotApi, alone: ChatDesk
+) -> None:
+    listening = Listening(alone)
+    api.write("/stage")
+    api.answers(1)
+    before = alone.alerts.read_text() if alone.alerts else ""
+    desk_in(alone.ledger.parent, api, f"  chats: [{ALICE}]\n  users: [{MALLORY}]\n")
+    api.write("/stage")
+    api.write("/stage", user=MALLORY, chat=ALICE)
+    api.answers(2)
+    (alone.ledger.parent / "alerts.yaml").write_text("routes: [")
+    api.write("/stage", user=MALLORY, chat=ALICE)
+    api.answers(3)
+    (alone.ledger.parent / "alerts.yaml").write_text(before)
+    api.write("/stage")
+    api.answers(4)
+    listening.stop()
+    assert [outcome for _, outcome, _ in recorded(alone)] == ["answered", "refused", *["answered"] * 3]
+    assert sum("those of before are listened to" in line for line in listening.lines) == 1
+
+
 def test_the_network_may_come_and_go_and_the_token_is_in_no_line_and_no_log(
     api: BotApi, alone: ChatDesk, capsys: pytest.CaptureFixture[str], every_log: io.StringIO
 ) -> None:
