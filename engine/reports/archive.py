@@ -157,5 +157,5 @@ def _problem(path: Path, failure: OSError) -> Problem:
         "report-not-written",
         str(failure.filename or path),
         f"the report cannot be written: {failure.strerror}",
-        "free the disk or choose another folder with `output.report_dir`",
+        "free the disk, or choose another folder: `--out` where the command has it, else `output.report_dir`",
     )
