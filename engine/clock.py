@@ -91,6 +91,11 @@ def parse_time(text: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
+def hour_start(at_ms: int) -> int:
+    """Return the start of the hour that holds `at_ms`."""
+    return at_ms - at_ms % HOUR_MS
+
+
 def day_start(at_ms: int) -> int:
     """Return the start of the UTC day that holds `at_ms`."""
     return at_ms - at_ms % DAY_MS

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from engine.clock import HOUR_MS
+from engine.clock import HOUR_MS, hour_start
 from engine.portfolio import BY_POLICY
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _key(fill: Filled, parents: Mapping[str, Parent]) -> Key:
     stopped = fill.ref_kind == STOP
     parent = parents.get(getattr(fill, "parent_id", ""))
     at_ms = fill.at_ms if stopped or parent is None or fill.reason in FORCED else parent.bar_ms
-    return Key(at_ms - at_ms % HOUR_MS, fill.symbol, stopped)
+    return Key(hour_start(at_ms), fill.symbol, stopped)
 
 
 def _trade(key: Key, fills: list[Filled]) -> Trade | None:

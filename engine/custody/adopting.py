@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.bounds import RESTART, initial_posture
-from engine.clock import HOUR_MS, iso
+from engine.clock import hour_start, iso
 from engine.errors import Problem, UsageError
 from engine.execution.permit import Permit
 from engine.execution.reconcile import venue_opening
@@ -221,7 +221,7 @@ def adopt(ledger: Ledger, adoption: Adoption, release: Release, tally: Tally) ->
     if problems:
         raise UsageError(problems)
     wish, now_ms = adoption.wish, adoption.account.at_ms
-    close_ms = now_ms - now_ms % HOUR_MS
+    close_ms = hour_start(now_ms)
     names = [signer.name for signer in tally.signers]
     identity = tally.request.request_id
     with ledger.transaction():
@@ -251,7 +251,7 @@ def finish(ledger: Ledger, release: Release) -> bool:
         return False
     event, said = adopted[-1], json.loads(adopted[-1].document)
     Permit.beside(ledger.path).grant(by=ADOPT, reason=said["request_id"], at_ms=event.at_ms)
-    close_ms = event.at_ms - event.at_ms % HOUR_MS
+    close_ms = hour_start(event.at_ms)
     times = {"created_at_ms": close_ms, "from_ms": close_ms}
     # last: `launched_ms` reads it, so an adoption that was cut short is finished by the next call
     ledger.set_meta(kind=event.subject, stage=said["stage"], engine_version=release.engine_version, **times)
@@ -284,7 +284,7 @@ def _taken_over(symbol: str, held: Position, close_ms: int) -> tuple[Parent, Fil
 
 
 def _peak_ms(wish: Wish, close_ms: int) -> int:
-    return min(wish.peak_ms - wish.peak_ms % HOUR_MS, close_ms)
+    return min(hour_start(wish.peak_ms), close_ms)
 
 
 def _of_ledger(ledger: Ledger) -> list[Problem]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from engine.clock import DAY_MS, MINUTE_MS, hour_start
 from engine.errors import Problem, UnavailableError
 from engine.execution.ids import is_ours, parent_of, purpose_of
 from engine.execution.journal import FOREIGN
@@ -190,7 +190,7 @@ class FillBook:
         if asset == QUOTE:
             return 1.0
         pair = f"{asset}{QUOTE}"
-        price = await self._venue.running_open(pair, at_ms - at_ms % HOUR_MS)
+        price = await self._venue.running_open(pair, hour_start(at_ms))
         if price is not None:
             return float(price)
         best = await self._venue.best_price(pair)

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.clock import HOUR_MS, iso
+from engine.clock import HOUR_MS, hour_start, iso
 from engine.launch.probe import Finding, Findings, Probe, unknown
 from engine.launch.stop_levels import has_stop, last_stop
 from engine.live.bar_reader import WARMUP_MS
@@ -77,7 +77,7 @@ async def dry_run(venue: Venue, config: FrozenConfig, restarts: Mapping[str, lis
         VenueError: the venue does not tell.
     """
     symbols = config.market.symbols
-    close_ms = clock.now_ms() - clock.now_ms() % HOUR_MS
+    close_ms = hour_start(clock.now_ms())
     read, opens = await asyncio.gather(
         asyncio.gather(*(venue.closed_bars(symbol, close_ms - WARMUP_MS) for symbol in symbols)),
         asyncio.gather(*(venue.running_open(symbol, close_ms) for symbol in symbols)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.clock import DAY_MS, HOUR_MS
+from engine.clock import DAY_MS, HOUR_MS, hour_start
 from engine.ledger.rows import FundingPayment
 from engine.live.account import RISK
 
@@ -74,7 +74,7 @@ class SettlementBook:
 
     def _payment(self, movement: Income, symbol: str) -> FundingPayment | None:
         """Return a settlement; None where its symbol has no price yet."""
-        at_ms = movement.at_ms - movement.at_ms % HOUR_MS
+        at_ms = hour_start(movement.at_ms)
         amount_usd = float(movement.amount)
         qty = self._account.qty_before(symbol, at_ms)
         found = self._tape.mark_at(symbol, at_ms)

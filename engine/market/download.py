@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.clock import HOUR_MS, wait_s
+from engine.clock import HOUR_MS, hour_start, wait_s
 from engine.errors import DataError, Problem
 from engine.market.store import writing
 from engine.market.venue import connected
@@ -90,8 +90,8 @@ def download(
     done: list[SeriesDownload] = []
     with connected(clock, wait, url) as venue, writing(store) as opened:
         now_ms = min(clock.now_ms(), venue.server_ms())
-        closed_until_ms = now_ms - now_ms % HOUR_MS
-        until_ms = closed_until_ms if end_ms is None else min(closed_until_ms, end_ms - end_ms % HOUR_MS)
+        closed_until_ms = hour_start(now_ms)
+        until_ms = closed_until_ms if end_ms is None else min(closed_until_ms, hour_start(end_ms))
         start_ms -= start_ms % HOUR_MS
         if start_ms >= until_ms:
             raise DataError(Problem("no-range", str(store), "the first bar wanted is not closed yet", "start earlier"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from engine.clock import HOUR_MS
+from engine.clock import hour_start
 from engine.execution.binance.clocksync import VenueClock
 from engine.execution.course import ParentStatus
 from engine.execution.executor import Executor, ParentResult
@@ -125,7 +125,7 @@ async def _run(
     time = venue.asker.clock
     now_ms = time.now_ms()
     refuse_start(account, release.bundle.policies["launch"], release.config, place.connection.where, now_ms)
-    close_ms = now_ms - now_ms % HOUR_MS
+    close_ms = hour_start(now_ms)
     if not begun:
         begin_on(copy, release, mode, close_ms)
     at_the_close = VenueClock(time, close_ms + AFTER_CLOSE_MS - now_ms)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine.clock import HOUR_MS
+from engine.clock import hour_start
 from engine.config import load_filters
 from engine.execution.journal import Journal
 from engine.execution.permit import Permit
@@ -154,7 +154,7 @@ async def opened(
 async def _begin(
     venue: BinanceVenue, ledger: Ledger, permit: Leave, release: Release, mode: Mode, clock: Clock
 ) -> None:
-    close_ms = clock.now_ms() - clock.now_ms() % HOUR_MS
+    close_ms = hour_start(clock.now_ms())
     hands = hands_at(venue, ledger, permit, clock, release.config, since_ms=clock.now_ms())
 
     async def catch_up() -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.alerts.alert import OF_EFFECT, Severity
-from engine.clock import HOUR_MS, SystemClock
+from engine.clock import HOUR_MS, SystemClock, hour_start
 from engine.execution.course import ParentStatus
 from engine.ledger import Event
 from engine.live.heartbeat import RUNNING, STARTING, STOPPED, Heartbeat, heartbeat_beside, write_beat
@@ -154,7 +154,7 @@ class Runner:
         self._halt.look_for_strangers()
         self._halt.look()
         now_ms = self._post.clock.now_ms()
-        view = await self._bar(now_ms - now_ms % HOUR_MS)
+        view = await self._bar(hour_start(now_ms))
         await self._halt.finish(self._cadence.last_words_s)
         self._state = STOPPED
         self._beat()
@@ -170,11 +170,11 @@ class Runner:
 
     async def _bars(self) -> None:
         now_ms = self._post.clock.now_ms()
-        close_ms = now_ms - now_ms % HOUR_MS
+        close_ms = hour_start(now_ms)
         while True:
             await self._bar(close_ms)
             now_ms = self._post.clock.now_ms()
-            close_ms = max(close_ms + HOUR_MS, now_ms - now_ms % HOUR_MS)
+            close_ms = max(close_ms + HOUR_MS, hour_start(now_ms))
             self._state, self._next_ms = RUNNING, close_ms
             self._bar_done.set()
             if await self._told_to_stop_before(close_ms + self._cadence.after_close_ms):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.clock import HOUR_MS
+from engine.clock import HOUR_MS, hour_start
 from engine.errors import Problem, UnavailableError
 from engine.market.series import FundingRates, Market
 from engine.simulator.live import LivePrices
@@ -142,7 +142,7 @@ class PublicFeed:
 async def _history(client: Any, symbol: str, *, mark: bool) -> Bars:
     """Return the last closed bars; fewer where the venue has no more."""
     now_ms = int((await client.futures_time())["serverTime"])
-    first_ms = now_ms - now_ms % HOUR_MS - HISTORY_BARS * HOUR_MS
+    first_ms = hour_start(now_ms) - HISTORY_BARS * HOUR_MS
     found = await _closed_bars(client, symbol, mark=mark, startTime=first_ms, limit=BARS_A_PAGE)
     while len(found):
         next_ms = int(found.open_time_ms[-1]) + HOUR_MS

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from engine.clock import HOUR_MS
+from engine.clock import hour_start
 from engine.simulator.accounts import Account  # noqa: TC001 - the snapshot reads the declared types
 from engine.simulator.refusals import refusal
 from engine.simulator.specs import ExchangeSpec  # noqa: TC001 - the snapshot reads the declared types
@@ -64,11 +64,11 @@ class Quote:
     def first(cls, tick: Tick) -> Quote:
         """Return the quote after a symbol's first tick."""
         last, mark = tick.last, tick.mark
-        return cls(last, mark, tick.at_ms, tick.at_ms - tick.at_ms % HOUR_MS, last, last, last, mark, mark, mark)
+        return cls(last, mark, tick.at_ms, hour_start(tick.at_ms), last, last, last, mark, mark, mark)
 
     def move(self, tick: Tick) -> None:
         """Take a tick; the first of an hour begins a new bar."""
-        open_ms = tick.at_ms - tick.at_ms % HOUR_MS
+        open_ms = hour_start(tick.at_ms)
         if open_ms != self.bar_open_ms:
             self.bar_open_ms = open_ms
             self.open = self.high = self.low = tick.last

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.clock import HOUR_MS
+from engine.clock import HOUR_MS, hour_start
 from engine.simulator.money import decimals_of
 from engine.simulator.refusals import refusal
 from engine.simulator.trading import rows_wanted
@@ -88,7 +88,7 @@ def written(value: float, decimals: int) -> str:
 def _running(house: House, prices: PriceSource, symbol: SymbolSpec, *, mark: bool) -> list[Any] | None:
     """Return the hour that is not over yet, None where nothing was traded in it."""
     quote = house.quotes.get(symbol.symbol)
-    if quote is None or quote.bar_open_ms != house.now_ms - house.now_ms % HOUR_MS:
+    if quote is None or quote.bar_open_ms != hour_start(house.now_ms):
         return None
     price = price_writer(symbol, mark=mark)
     volume = 0.0 if mark else volume_so_far(prices, symbol.symbol, quote.bar_open_ms, house.now_ms)

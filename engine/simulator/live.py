@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.clock import HOUR_MS
+from engine.clock import HOUR_MS, hour_start
 from engine.market.series import FundingRates, Market
 from engine.simulator.path import exact
 from engine.simulator.prices import BarClose, PriceEvent, Settlement, Tick
@@ -65,7 +65,7 @@ class LivePrices:
         One that is not later than the last known settlement is dropped: it was paid already.
         """
         known = self._funding.get(symbol)
-        settled_ms = at_ms - at_ms % HOUR_MS if hour_ms is None else hour_ms
+        settled_ms = hour_start(at_ms) if hour_ms is None else hour_ms
         times, rates = np.array([settled_ms], dtype=np.int64), np.array([float(rate)])
         if known is not None and len(known):
             if settled_ms <= int(known.time_ms[-1]):

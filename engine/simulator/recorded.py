@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from engine.clock import HOUR_MS
+from engine.clock import HOUR_MS, hour_start
 from engine.market.series import FundingRates
 from engine.simulator.path import LEGS, PathSettings, corners, decimals_of, exact, price_at, steps
 from engine.simulator.prices import BarClose, PriceEvent, Settlement, Tick
@@ -68,7 +68,7 @@ class RecordedPrices:
 
     def at(self, at_ms: int) -> Sequence[PriceEvent]:
         """Return what happens at that instant."""
-        times, events = self._hour(at_ms - at_ms % HOUR_MS)
+        times, events = self._hour(hour_start(at_ms))
         place = bisect_right(times, at_ms) - 1
         return events[place] if place >= 0 and times[place] == at_ms else ()
 

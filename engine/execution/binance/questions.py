@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS
+from engine.clock import HOUR_MS, MINUTE_MS, SECOND_MS, hour_start
 from engine.errors import Problem
 from engine.execution.binance import history, payloads
 from engine.execution.venue import BarsUntilNow, VenueUnavailable
@@ -78,7 +78,7 @@ class Questions:
         client = self.asker.client
         method = client.futures_mark_price_klines if mark else client.futures_klines
         now_ms = self.asker.clock.now_ms()
-        end_ms = now_ms - now_ms % HOUR_MS
+        end_ms = hour_start(now_ms)
         what = f"the bars of `{symbol}`"
 
         async def page(start_ms: int, until_ms: int) -> list[Any]:

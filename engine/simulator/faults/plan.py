@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_time
+from engine.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, hour_start, parse_time
 from engine.documents import read_document
 from engine.errors import ConfigError, Problem
 from engine.simulator.faults.conditions import MANNERS, STREAMS
@@ -96,7 +96,7 @@ def _drawn(kind: type[Fault], rng: np.random.Generator, start_ms: int, end_ms: i
     span_ms = int(min(rng.uniform(least_ms, most_ms), end_ms - start_ms))
     from_ms = int(rng.integers(start_ms, max(end_ms - span_ms, start_ms + 1)))
     if rng.random() < _AT_THE_HOUR:
-        from_ms = max(start_ms, from_ms - from_ms % HOUR_MS - int(rng.integers(0, MINUTE_MS)))
+        from_ms = max(start_ms, hour_start(from_ms) - int(rng.integers(0, MINUTE_MS)))
     fault = kind.drawn(rng)
     chance = 1.0 if issubclass(kind, Condition) else float(rng.choice([0.3, 1.0]))
     if kind.usual_times is None:
