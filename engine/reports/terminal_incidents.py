@@ -180,7 +180,8 @@ def _restart_lines(restart: Restart) -> list[str]:
         lines.append(f"  {failing} of {len(restart.conditions)} conditions do not hold")
     ask = f"nobody has been asked: `stagegate restart {restart.incident_id} --key KEY` asks in your name"
     request = f"`stagegate approve {restart.request_id}`" if restart.request_id else ask
-    lines += [f"  sign   {request}", f"  signed {signed}"]
+    lines += [f"  sign   {request}"] * (not restart.allowed)
+    lines += [f"  signed {signed}"]
     if restart.granted:
         lines.append("  granted: the desk restarts at its next decision; then `stagegate resume` lifts the halt")
     return lines

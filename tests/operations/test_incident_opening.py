@@ -145,6 +145,21 @@ def test_R191_the_reason_of_a_verdict_stands_in_the_incident_with_value_and_thre
     desk.ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("exchange maintenance", "; told: exchange maintenance"), ("PAUSE", ""), ("", "")],
+)
+def test_R191_what_a_person_who_closes_the_book_says_stands_behind_the_verdict(
+    tmp_path: Path, reason: str, told: str
+) -> None:
+    desk = new_desk(tmp_path)
+    desk.event("flatten_begun", T0_MS - SECOND_MS, reason, symbols=[])
+    pause(desk)
+    (incident,) = incidents(desk.ledger)
+    assert incident.why == f"the drawdown is beyond the hard stop: 12.5 % > 12 %{told}"
+    desk.ledger.close()
+
+
 def test_two_processes_that_look_at_once_open_one_incident(tmp_path: Path) -> None:
     desk = paused_desk(tmp_path)
     verdict_id = desk.found().verdict_id

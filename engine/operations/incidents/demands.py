@@ -35,7 +35,8 @@ EPISODE_END = "episode_end"
 RESUME = "resume"  # also what ends a halt on which no restart was demanded
 RISK = "risk"
 
-_FROM_OUTSIDE = "FLATTEN"
+FROM_OUTSIDE = "FLATTEN"
+"""What triggers the incident of a book that was begun to be closed before any policy was heard."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def demands(ledger: Ledger) -> tuple[Demand, ...]:
     found = [
         *_declared(ledger.events(INCIDENT)),
         *(_closed(event, event.subject) for event in ledger.events(FLATTEN)),
-        *(_closed(event, _FROM_OUTSIDE) for event in ledger.events(BEGUN)),
+        *(_closed(event, FROM_OUTSIDE) for event in ledger.events(BEGUN)),
         *_differences(ledger),
     ]
     return tuple(sorted(found, key=lambda demand: (demand.at_ms, SEVERITIES.index(demand.severity))))

@@ -12,6 +12,7 @@ from engine.operations.incidents.book import OPENED, Incident, find, incidents
 from engine.operations.incidents.demands import (
     BY_HAND,
     CRITICAL,
+    FROM_OUTSIDE,
     HALT,
     SEVERITIES,
     Demand,
@@ -25,7 +26,7 @@ from engine.verdict import canonical
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from engine.ledger import Ledger
+    from engine.ledger import Ledger, VerdictRecord
     from engine.operations.incidents.papers import Papers
 
 SERVICE = "stagegate"
@@ -49,7 +50,7 @@ def open_demanded(ledger: Ledger, papers: Papers, now_ms: int) -> tuple[Incident
             if not covered(one, (*known, *opened), separators):
                 demand = _with_others(one, every)
                 record = ledger.verdict(demand.verdict_id) if demand.verdict_id else None
-                why = demand.why if record is None else papers.why(record)
+                why = demand.why if record is None else _reason(demand, record, papers)
                 opened.append(_open(ledger, demand, why or demand.trigger, SERVICE, now_ms, (*known, *opened)))
     return tuple(opened)
 
@@ -70,6 +71,12 @@ def open_by_hand(ledger: Ledger, *, severity: str, because: str, by: str, now_ms
         known = incidents(ledger)
         demand = Demand(BY_HAND, now_ms, severity, BY_HAND, because, "", "")
         return _open(ledger, demand, because.strip(), by, now_ms, known)
+
+
+def _reason(demand: Demand, record: VerdictRecord, papers: Papers) -> str:
+    """Return why a verdict was what it was, and behind it what a person who closed the book said."""
+    ours = demand.trigger != FROM_OUTSIDE or record.outcome in demand.why
+    return papers.why(record) if ours or not demand.why else f"{papers.why(record)}; told: {demand.why}"
 
 
 def _with_others(demand: Demand, every: Iterable[Demand]) -> Demand:
