@@ -177,7 +177,7 @@ def restart(
 ) -> None:
     """Say what a restart still needs; where all of it holds, let the desk restart one stage down.
 
-    The exit code is the restart policy's (0 ALLOW_RESTART, 30 STAY_FLAT).
+    The exit code is the restart policy's (0 ALLOW_RESTART, 30 STAY_FLAT); 1 where it is allowed and you say no.
 
     Example: stagegate restart INC-20221109-01
     """
@@ -190,7 +190,8 @@ def restart(
     desk = _desk(ledger, rules, signers)
     decided = desk.restart(RestartRequest(incident, None if key is None else key.expanduser(), committee), confirmed)
     output(decided, restart_text, as_json)
-    raise typer.Exit(decided.exit_code)
+    declined = decided.allowed and not decided.granted
+    raise typer.Exit(1 if declined else decided.exit_code)
 
 
 def rollback(

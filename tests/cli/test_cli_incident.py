@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import shutil
@@ -187,7 +188,7 @@ def test_R194_open_by_hand(here: Path, said: Callable[..., tuple[int, str]]) -> 
 
 
 def test_R180_R181_R183_restart_says_what_is_missing_asks_people_and_lets_it_go_on(
-    here: Path, said: Callable[..., tuple[int, str]]
+    here: Path, said: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signers = people(here / "keys", "alice", "bob", "carol")
     with_signers = ("--signers", signers)
@@ -215,6 +216,9 @@ def test_R180_R181_R183_restart_says_what_is_missing_asks_people_and_lets_it_go_
     suite_ran(desk, T0_MS + 60 * MINUTE_MS)
     launch_allowed(desk, T0_MS + 60 * MINUTE_MS, digest=digest_here(here))
     desk.ledger.close()
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, text = said("restart", INC, *with_signers)
+    assert (code, "granted" in text) == (1, False), text
     code, text = said("restart", INC, "--yes", *with_signers)
     assert code == 0, text
     assert "ALLOW_RESTART" in text
