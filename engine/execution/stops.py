@@ -72,9 +72,11 @@ class StopKeeper:
     async def keep(self, symbol: str, trigger_price: float | None, tick_size: Decimal) -> StopReport:
         """See to it that exactly the wanted stop stands: after each fill, each new stop price, each reconnection.
 
+        A position keeps its stop until it is gone, also where the strategy has left it: an exit may fail.
+
         Args:
             symbol: the venue's name.
-            trigger_price: USDT, of the strategy's stop; None: it has none now.
+            trigger_price: USDT, of the strategy's stop; None: it has none now, and what stands stays in step.
             tick_size: USDT; the trigger is rounded to it towards the price, so that it never comes later.
 
         Raises:
@@ -86,9 +88,14 @@ class StopKeeper:
             standing = await self._standing(symbol)
             if position is None and standing:
                 position = await self._looked_again(symbol)
-            if position is None or trigger_price is None:
+            if position is None:
                 return StopReport(symbol, StopStatus.NONE, detail=await self._remove(standing))
-            return await self._protect(position, on_tick(trigger_price, tick_size, long=position.qty > 0), standing)
+            trigger = _present_trigger(standing, position)
+            if trigger_price is not None:
+                trigger = on_tick(trigger_price, tick_size, long=position.qty > 0)
+            if trigger is None:
+                return StopReport(symbol, StopStatus.NONE, detail=await self._remove(standing))
+            return await self._protect(position, trigger, standing)
 
     async def _protect(self, position: Position, trigger: Decimal, standing: Sequence[StopState]) -> StopReport:
         symbol = position.symbol
@@ -187,6 +194,11 @@ def on_tick(price: float, tick_size: Decimal, *, long: bool) -> Decimal:
     """
     rounding = ROUND_CEILING if long else ROUND_FLOOR
     return (Decimal(str(price)) / tick_size).to_integral_value(rounding) * tick_size
+
+
+def _present_trigger(standing: Sequence[StopState], position: Position) -> Decimal | None:
+    """Return the trigger of the stop that protects a position; None: it has none."""
+    return next((stop.trigger_price for stop in standing if stop.side * position.qty < 0), None)
 
 
 def _is_as_wanted(stop: StopState, position: Position, trigger: Decimal) -> bool:

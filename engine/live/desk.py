@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.governor import Governor
     from engine.live.account import RiskAccount
     from engine.live.desk_parts import Parts, Rules
-    from engine.live.signals import Tape
+    from engine.live.signals import Reading, Tape
 
 BAR = "bar"
 
@@ -80,13 +80,19 @@ class Desk:
         opens = await self._bars.opens(made, readings, close_ms)
         readings = self._parts.signals.read(self._parts.tape, opens)
         self._trader.tell(made, readings, close_ms)
-        self._triggers = {symbol: reading.stop_price for symbol, reading in readings.items() if reading.remembers}
+        self._triggers = {symbol: self._trigger(reading) for symbol, reading in readings.items() if reading.remembers}
         results = await self._trader.execute(made, opens, close_ms, verdict_id)
         stops = await self.protect_all()
         self._sync_account()
         self._before, self._untrimmed = bounds, frozenset(made.untrimmed)
         self._note_bar(close_ms, made, results)
         return BarReport(close_ms, outcome, verdict_id, made, results, stops, flattened, unheard, readings)
+
+    def _trigger(self, reading: Reading) -> float | None:
+        """Return a strategy's stop; of a position that it has left, the last one until it is gone: an exit may fail."""
+        if reading.stop_price is None and self.account.qty.get(reading.symbol):
+            return self._triggers.get(reading.symbol)
+        return reading.stop_price
 
     @property
     def governor(self) -> Governor:

@@ -98,8 +98,25 @@ def test_a_short_is_protected_from_above(tmp_path: Path) -> None:
         await keep(deal, 1_600.004, ETH)
         assert standing(deal, ETH) == [(Decimal(2), Decimal("1600.00"))]
         assert deal.scene.book.open_algos(ETH)[0].side == 1
+        await deal.execute(closing(ETH, 1, "2"))
         assert (await keep(deal, None, ETH)).status is StopStatus.NONE
         assert standing(deal, ETH) == []
+
+    dealing(tmp_path, act)
+
+
+def test_R015_a_position_that_its_strategy_has_left_keeps_its_stop_in_step_until_it_is_gone(tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> None:
+        await deal.execute(parent(qty="0.1"))
+        await keep(deal, 19_000.0)
+        assert (await keep(deal, None)).status is StopStatus.KEPT
+        await deal.execute(closing(qty="0.04"))
+        assert (await keep(deal, None)).status is StopStatus.PLACED
+        assert standing(deal) == [(Decimal("0.06"), Decimal("19000.0"))]
+        await deal.execute(closing(qty="0.06", bar_ms=1))
+        assert (await keep(deal, None)).status is StopStatus.NONE
+        assert nothing_stands(deal)
+        check_books(deal)
 
     dealing(tmp_path, act)
 

@@ -120,6 +120,31 @@ def test_R240_what_somebody_else_closes_is_not_opened_again(tmp_path: Path) -> N
     assert at_venue(tmp_path, act) == {}
 
 
+def test_invariant_8_an_exit_that_nobody_takes_leaves_the_stop_where_it_was(tmp_path: Path) -> None:
+    """BTCUSDT is left at +4 h; the venue fills nothing for half an hour, and meanwhile its stop goes, too."""
+    dry = FaultPlan.of(PartialFills(market_ratio=0.0, touch_ratio=0.0), from_ms=hours(3.9), until_ms=hours(4.5))
+
+    async def act(scene: Scene) -> None:
+        async with scene.post() as post:
+            running = asyncio.create_task(scene.runner(post, Cadence(look_s=60.0, rounds_s=60.0)).run())
+            await sleep_until(scene.clock, hours(3.8))
+            (before,) = scene.book.open_algos(BTC)
+            await sleep_until(scene.clock, hours(4.2))
+            (after,) = scene.book.open_algos(BTC)
+            assert (after.qty, after.trigger_price) == (abs(scene.held[BTC]), before.trigger_price)
+            scene.exchange.call("DELETE", "/fapi/v1/algoOrder", {"clientAlgoId": after.client_id}, ACCOUNT)
+            await sleep_until(scene.clock, hours(4.25))
+            (again,) = scene.book.open_algos(BTC)
+            assert (again.qty, again.trigger_price) == (after.qty, after.trigger_price)
+            await sleep_until(scene.clock, hours(5.1))
+            assert BTC not in scene.held
+            assert not scene.book.open_algos(BTC)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    at_venue(tmp_path, act, dry)
+
+
 def test_an_order_nobody_here_knows_stops_new_risk_until_it_is_gone(tmp_path: Path) -> None:
     """ETHUSDT and SOLUSDT would be entered at the start; the second bot's order is there before the first round."""
 
