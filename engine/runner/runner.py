@@ -27,6 +27,7 @@ from engine.live.opening import RUNNER, last_bar_ms
 from engine.runner.arming import Arming
 from engine.runner.bar import BarView, bar_view
 from engine.runner.halt import BY_HAND, Halt
+from engine.runner.pace import Pace
 from engine.runner.requests import ask_people
 from engine.runner.rounds import Rounds
 from engine.runner.stage_news import tell_stages
@@ -106,6 +107,7 @@ class Runner:
         self._at_work = asyncio.Lock()
         self._halt = Halt(post, voice)
         self._rounds = Rounds(post, voice)
+        self._pace = Pace(post.clock)
         self._arming = Arming(post, voice)
         self._state = STARTING
         self._next_ms: int | None = None
@@ -265,6 +267,7 @@ class Runner:
         try:
             async with asyncio.timeout(self._cadence.rounds_s):
                 await self._look_now.wait()
+                await self._pace.wait()
         except TimeoutError:
             return
         finally:
