@@ -3,6 +3,7 @@
 Each run is a trading day (a week for a sample) of a whole desk before the simulated venue, in virtual time: every fault
 alone and in pairs, deaths at every write, crashes under a risk guard. Afterwards the invariants of execution are held
 against the venue's own books (tests/execution/faults). A run is made again alone by its number: ``--only pairs:17``.
+With ``--creep`` time passes while things are done, which virtual time else never does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ from engine.clock import elapsed_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from tests.execution.faults.world import Play
 
@@ -56,7 +59,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", help="one run, such as pairs:17")
     parser.add_argument("--out", type=Path, default=ROOT / "reports/campaign.jsonl", help="a line a run, appended")
     parser.add_argument("--resume", action="store_true", help="leave out the runs that --out holds")
+    parser.add_argument("--creep", action="store_true", help="each look at the clock takes 0.3 ms")
     asked = parser.parse_args(arguments)
+    with _passing_time() if asked.creep else nullcontext():
+        return _campaign(asked)
+
+
+def _passing_time() -> AbstractContextManager[None]:
+    from tests.creeping import creeping
+
+    return creeping()
+
+
+def _campaign(asked: argparse.Namespace) -> int:
     logging.disable(logging.CRITICAL)
     done = _done(asked.out) if asked.resume else {}
     results: list[Result] = []

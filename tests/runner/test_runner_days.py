@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,7 +17,7 @@ from engine.live.opening import last_bar_ms
 from engine.real_path.loop import Course, run_bars, staged
 from engine.rehearsal.approvals import ApproveNone
 from engine.timeline import run_virtual, sleep_until
-from engine.timeline.loops import VirtualTimeLoop
+from tests.creeping import creeping
 from tests.runner.running import SELDOM, START_MS, Scene, at_venue, hours, market, release, worker
 
 if TYPE_CHECKING:
@@ -94,22 +94,15 @@ def test_the_hours_of_a_runner_that_was_away_are_marked_when_it_is_back(tmp_path
         assert ledger.marks("risk").at_ms.tolist() == [hours(hour) for hour in range(8)]
 
 
-def test_a_desk_begins_at_the_close_of_a_bar_though_time_passes_while_it_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_desk_begins_at_the_close_of_a_bar_though_time_passes_while_it_begins(tmp_path: Path) -> None:
     """A ledger that began a millisecond before a close would have no bar to go on with, for good."""
-
-    def passing(loop: Any) -> float:
-        loop._jumping.now_s += 1 / SECOND_MS
-        return float(loop._jumping.now_s)
-
-    monkeypatch.setattr(VirtualTimeLoop, "time", passing)
 
     async def act(scene: Scene) -> None:
         await sleep_until(scene.clock, hours(0.5))
         await scene.run_until(hours(1.2))
 
-    at_venue(tmp_path, act)
+    with creeping(1 / SECOND_MS):
+        at_venue(tmp_path, act)
     with Ledger.open(tmp_path / "trading.db", read_only=True) as ledger:
         assert ledger.meta()["from_ms"] == str(hours(0))
         assert ledger.marks("risk").at_ms.tolist() == [hours(0), hours(1)]
