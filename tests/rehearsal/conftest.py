@@ -43,7 +43,7 @@ def terra_and_ftx(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         from_ms=parse_time("2022-03-01"),
         to_ms=parse_time("2023-03-01"),
     )
-    return rehearse(plan, lambda _: None)
+    return rehearse(plan, lambda _: None, report=False)
 
 
 @pytest.fixture(scope="session")
