@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
 from engine.errors import LedgerError, Problem, UsageError
+from engine.launch_word import LAUNCH
 from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.policy.bundle import load_bundle
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 RISK, SHADOW = "risk", "shadow"
 ACTION, GUARD = "action", "risk_guard"
-LIVE, LAUNCH, ALLOW = "live", "launch", "ALLOW_LAUNCH"
+LIVE, ALLOW = "live", "ALLOW_LAUNCH"
 
 _OF_THE_QUESTION = ("policy", "vocabulary", "facts")  # worked out anew; the others are of the release it stood in
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.documents import read_document
 from engine.errors import PolicyError
+from engine.launch_word import LAUNCH
 from engine.ledger.rows import StoredDocument
 from engine.policy.bundle import bundle_duration_ms, load_bundle
 from engine.policy.load import load_policy, load_vocabulary
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from engine.policy.bundle import Bundle
     from engine.policy.model import Policy
 
-LAUNCH, STAGES = "launch", "stages"
+STAGES = "stages"
 _CONFIG_HASH = "config-hash"
 
 

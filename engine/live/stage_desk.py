@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from engine.bounds import PROMOTION, RESTART, subject_of
 from engine.clock import HOUR_MS
 from engine.errors import Problem, UsageError
-from engine.inquiry import LAUNCH, require_in_force
+from engine.inquiry import require_in_force
+from engine.launch_word import LAUNCH
 from engine.ledger import Ledger
 from engine.live.lock import InstanceLock, holder
 from engine.live.promotion import carry_out

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import SECOND_MS, iso
+from engine.launch_word import LAUNCH
 from engine.operations.incidents.book import ACT, ASSESS, CONFIRM, SCREENSHOT, STEPS, TELL
 from engine.operations.incidents.impact import impact
 from engine.operations.incidents.post_mortem import MARKET, missing
 from engine.operations.incidents.releases import fix_tested
-from engine.launch_word import LAUNCH
 from engine.reports.conditions import condition_text, telling
 from engine.reports.numbers import UNKNOWN, age, day_text, number, percent, usd
 from engine.reports.page import render

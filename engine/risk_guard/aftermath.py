@@ -17,7 +17,7 @@ from engine.execution.journal import Journal
 from engine.execution.reconcile import OPENING
 from engine.ledger import Event, Ledger
 from engine.live.lock import holder
-from engine.risk_guard.books import RESUME
+from engine.operations.incidents.demands import RESUME
 from engine.verdict import canonical
 
 if TYPE_CHECKING:

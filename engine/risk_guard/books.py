@@ -16,10 +16,12 @@ from engine.bounds import Posture
 from engine.clock import DAY_MS
 from engine.execution.fills import FORCED, OTHER_FEE
 from engine.execution.reconcile import OPENING, TRANSFER
+from engine.ledger.rows import Event
 from engine.live.account import RISK
 from engine.live.outages import BEGUN, ENDED, Outage, outages_of
 from engine.metrics import YOUNG, Metric, daily_closes, known
 from engine.metrics.returns import DAYS_PER_YEAR
+from engine.operations.incidents.demands import RESUME
 from engine.posted import facts_from
 
 if TYPE_CHECKING:
@@ -35,13 +37,18 @@ GUARD = "guard"
 HELD = "entries_halted"
 """The kind of the event of a halt that leaves positions and stops; written before the permit is taken away."""
 
-RESUME, CANARY = "resume", "canary"
-"""The kinds of the events of cash moved at the venue, of a permit granted, and of what the canary showed."""
+CANARY = "canary"
+"""The kind of the event of what the canary showed."""
 
 COST_DAYS = 30
 """The definition of the fact cost_drag."""
 
 _SPARED = "spared"
+
+
+def held_row(by: str, now_ms: int) -> Event:
+    """Return the row of a halt that leaves what stands."""
+    return Event(f"{HELD}-{now_ms}", now_ms, HELD, by, "{}")
 
 
 @dataclass(frozen=True)

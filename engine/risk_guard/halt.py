@@ -21,9 +21,10 @@ from engine.ledger import Event, Ledger
 from engine.live.connection import Mode, announced_beside, connection
 from engine.live.decision_file import DecisionFiles, GuardWatch
 from engine.live.time_check import check_time
+from engine.operations.incidents.demands import RESUME
 from engine.policy.model import facts_of
 from engine.risk_guard.aftermath import note_aftermath
-from engine.risk_guard.books import HELD, RESUME, read_books
+from engine.risk_guard.books import held_row, read_books
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -138,7 +139,7 @@ def hold(ledger: Path, by: str, now_ms: int) -> str:
     problem = ""
     try:
         with Ledger.open(ledger) as opened:
-            opened.append(Event(f"{HELD}-{now_ms}", now_ms, HELD, by, "{}"))
+            opened.append(held_row(by, now_ms))
     except LedgerError as error:
         problem = error.problems[0].problem
     Permit.beside(ledger).revoke()

@@ -10,11 +10,10 @@ from engine.clock import DAY_MS, parse_time
 from engine.execution.flattened import VERIFIED
 from engine.execution.journal import FOREIGN
 from engine.execution.permit import PermitError
-from engine.ledger import Event
 from engine.live.account import RISK
 from engine.live.outages import ENDED
 from engine.risk_guard.aftermath import FLATTEN, halt_began_ms
-from engine.risk_guard.books import HELD
+from engine.risk_guard.books import held_row
 from engine.risk_guard.follower import GuardFollower, note_flattened
 from engine.runner.launch import FLATTEN_BEGUN
 
@@ -140,9 +139,8 @@ class Halt:
 
     def _latch(self) -> None:
         """Take the permit away and leave what stands: recorded first, or the risk guard would close everything."""
-        now_ms = self._post.clock.now_ms()
         try:
-            self._post.ledger.append(Event(f"{HELD}-{now_ms}", now_ms, HELD, BY, "{}"))
+            self._post.ledger.append(held_row(BY, self._post.clock.now_ms()))
         finally:
             self._revoke()
 

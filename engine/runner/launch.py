@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from engine.bounds import STAGE, subject_of
 from engine.clock import iso
 from engine.errors import Problem, UsageError
-from engine.inquiry import ALLOW, LAUNCH, posture_at
-from engine.launch_word import last_word
+from engine.inquiry import ALLOW, posture_at
+from engine.launch_word import LAUNCH, last_word
 from engine.live.connection import Mode
 from engine.live.opening import FOR_EVER_MS, launch, launched_ms
 from engine.operations.stages.papers import EVIDENCE

@@ -10,7 +10,8 @@ from engine.alerts.settings import alert_settings
 from engine.clock import SECOND_MS, SystemClock, wait_s
 from engine.config import load_config
 from engine.errors import ConfigError, Problem, StagegateError, UsageError
-from engine.inquiry import ALLOW, LAUNCH
+from engine.inquiry import ALLOW
+from engine.launch_word import LAUNCH
 from engine.ledger import Ledger
 from engine.live.account_time import clock_of
 from engine.live.connection import Mode, connection

@@ -15,6 +15,7 @@ from engine.clock import HOUR_MS
 from engine.errors import StagegateError, UsageError
 from engine.inquiry import posture_at
 from engine.launch.signed import ask_for, bundle_paper, signed
+from engine.launch_word import LAUNCH
 from engine.ledger import Ledger
 from engine.live.connection import Mode
 from engine.live.opening import FOR_EVER_MS
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from engine.policy.bundle import Bundle
     from engine.service.book import ServiceBook
 
-LAUNCH, ENGINED = "launch", ("action", "risk_guard")
+ENGINED = ("action", "risk_guard")
 
 
 @dataclass

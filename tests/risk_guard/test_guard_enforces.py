@@ -17,8 +17,9 @@ from engine.live.connection import Announcement, Mode, announce, announced_besid
 from engine.live.decision_file import GuardWatch
 from engine.live.heartbeat import RUNNING, Heartbeat, heartbeat_beside, write_beat
 from engine.live.lock import InstanceLock
+from engine.operations.incidents.demands import RESUME
 from engine.policy.worker import Worker
-from engine.risk_guard.books import CANARY, RESUME
+from engine.risk_guard.books import CANARY
 from engine.risk_guard.halt import hold
 from engine.risk_guard.start import GuardRequest, _Start
 from engine.simulator.faults import FaultPlan

@@ -15,8 +15,9 @@ from engine.alerts.alert import QUEUED, Alert
 from engine.clock import HOUR_MS, SimulatedClock
 from engine.errors import ConfigError, Problem, StagegateError, UsageError
 from engine.history import SHADOW_VERDICT, shadow_verdicts
-from engine.inquiry import ALLOW, LAUNCH, replay
+from engine.inquiry import ALLOW, replay
 from engine.launch.signed import BUNDLE
+from engine.launch_word import LAUNCH
 from engine.ledger import VerdictRecord
 from engine.live.connection import Mode
 from engine.operations.approvals import approve, tallies

@@ -32,7 +32,9 @@ HALT = "halt"
 
 FLATTEN, BEGUN, ENDED = "flatten", "flatten_begun", "flatten_ended"
 EPISODE_END = "episode_end"
-RESUME = "resume"  # also what ends a halt on which no restart was demanded
+RESUME = "resume"
+"""The kind of the event of a permit granted again: it also ends a halt on which no restart was demanded."""
+
 RISK = "risk"
 
 FROM_OUTSIDE = "FLATTEN"
