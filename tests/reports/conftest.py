@@ -6,6 +6,7 @@ The verdicts are put together here by hand, in the recorded form; the engines ar
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,6 +237,11 @@ def sharpe(returns: Any) -> float | None:
     return None if flat else float(returns.mean() / returns.std(ddof=1) * 365**0.5)
 
 
+def portable(values: Any) -> Any:
+    """Return values that are the same on every processor: the last bit of NumPy's exp and sin is the vector unit's."""
+    return np.round(values, 10)
+
+
 def write_walk(path: Path, *, days: int, seed: int = 11, drift: float = -0.00004, noise: float = 0.0034) -> Walk:
     """Write a ledger of `days` days of hourly marks with a verdict at each day's end."""
     stored = documents()
@@ -243,7 +249,7 @@ def write_walk(path: Path, *, days: int, seed: int = 11, drift: float = -0.00004
     hours = days * 24
     at_ms = START_MS + np.arange(hours + 1) * HOUR_MS
     steps = np.concatenate([[0.0], rng.normal(drift, noise, hours)])
-    shadow_nav = np.exp(np.cumsum(steps))
+    shadow_nav = portable(np.exp(np.cumsum(steps)))
     nav, exposure = np.ones(hours + 1), np.ones(hours + 1)
     rows: list[Any] = list(stored.values())
     outcomes: list[str] = []
@@ -251,7 +257,7 @@ def write_walk(path: Path, *, days: int, seed: int = 11, drift: float = -0.00004
     for hour in range(24, hours + 1, 24):
         today = slice(hour - 23, hour + 1)
         exposure[today] = in_force
-        nav[today] = nav[hour - 24] * np.exp(np.cumsum(steps[today]) * in_force)
+        nav[today] = portable(nav[hour - 24] * np.exp(np.cumsum(steps[today]) * in_force))
         now = int(at_ms[hour])
         facts = facts_of(nav[: hour + 1], epoch)
         snapshot = snapshot_of(facts, now)
@@ -324,14 +330,14 @@ def marks(at_ms: Any, nav: Any, exposure: Any) -> Marks:
         units=np.full(len(nav), 15_000.0),
         exposure=exposure,
         cap_usd=np.full(len(nav), 15_000.0),
-        gross_usd=9_000 * exposure * (0.8 + 0.2 * np.sin(np.arange(len(nav)) / 60)),
+        gross_usd=9_000 * exposure * (0.8 + 0.2 * portable(np.sin(np.arange(len(nav)) / 60))),
         estimated_marks=np.zeros(len(nav), dtype=np.int64),
     )
 
 
 def sleeve(at_ms: Any, nav: Any, exposure: Any, symbol: str, index: int) -> SleeveMarks:
     share = (0.6, 0.9, -0.5)[index]
-    position = np.where(np.arange(len(nav)) < 24, np.nan, np.sin(np.arange(len(nav)) / (40 + index * 25)))
+    position = np.where(np.arange(len(nav)) < 24, np.nan, portable(np.sin(np.arange(len(nav)) / (40 + index * 25))))
     return SleeveMarks(
         at_ms=at_ms,
         qty=np.nan_to_num(position) * exposure * 15_000 * WEIGHTS[symbol] / PRICES[symbol],
@@ -358,7 +364,7 @@ def trades(at_ms: Any, exposure: Any) -> list[Any]:
     for hour in range(8, len(at_ms), 8):
         now = int(at_ms[hour])
         for index, symbol in enumerate(PRICES):
-            qty = np.sin(hour / (40 + index * 25)) * exposure[hour] * 15_000 * WEIGHTS[symbol] / PRICES[symbol]
+            qty = math.sin(hour / (40 + index * 25)) * exposure[hour] * 15_000 * WEIGHTS[symbol] / PRICES[symbol]
             rows.append(
                 FundingPayment(
                     f"N{now}{symbol}",
