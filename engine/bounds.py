@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import iso
+from engine.policy.effects import Effects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine.policy.effects import Effects
     from engine.policy.model import Policy
 
 INCIDENT = "incident"
@@ -233,7 +233,7 @@ def _episodes(posture: Posture, policy: Policy, fired: Iterable[Any], now_ms: in
         if requests.pop((RECOVERY, kind), None):
             changes.append(Change("approval_withdrawn", RECOVERY, {"subject": kind, "rule": instance.id}))
     for kind, episode in list(running.items()):
-        recovery = policy.episodes.get(kind) or policy.effects[kind]
+        recovery = effects_of(policy, kind)
         if recovery.recovery_ms is None or now_ms - episode.last_seen_ms < recovery.recovery_ms:
             continue
         if recovery.approvals == 0:
@@ -251,6 +251,16 @@ def _episodes(posture: Posture, policy: Policy, fired: Iterable[Any], now_ms: in
         streaks_since_ms=now_ms if ended else posture.streaks_since_ms,
     )
     return Step(after, tuple(changes))
+
+
+def effects_of(policy: Policy, kind: str) -> Effects:
+    """Return what holds for a kind of episode.
+
+    One that began under another bundle, and that this one does not know, is any other outcome's that acts by episodes:
+    it must be able to end.
+    """
+    own = policy.episodes.get(kind) or policy.effects.get(kind)
+    return own or next((one for one in policy.effects.values() if one.once_per_episode), Effects())
 
 
 def _ask(step: Step, request: Request, allowed: bool) -> Step:  # noqa: FBT001 - the answer to "may it?"

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from engine.documents import read_document
 from engine.errors import PolicyError
 from engine.policy.guard_times import read_guard_times
-from engine.policy.load import load_policy, load_vocabulary
+from engine.policy.load import load_vocabulary
 from engine.policy.quantity import duration_ms, parse_quantity, quoted
+from engine.policy.roles import idle_effects
+from engine.policy.rulebook import read_policy
 from engine.policy.schema import BUNDLE, SHA256, VALIDITIES, Findings, check_shape
 
 if TYPE_CHECKING:
@@ -204,10 +206,13 @@ def _policies(
         if not _is_file(findings, at, folder, name):
             continue
         try:
-            policies[key] = load_policy(folder / name, vocabulary)
+            document = read_document(folder / name, error=PolicyError)
+            policies[key] = read_policy(document, vocabulary)
         except PolicyError as error:
             others.append(error)
             continue
+        if idle := idle_effects(document, key):
+            others.append(PolicyError(idle))
         if policies[key].name != key:
             findings.add(at, "policy-name", f"{quoted(name)} is the policy `{policies[key].name}`, not `{key}`")
     return policies

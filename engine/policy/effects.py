@@ -26,6 +26,7 @@ class Effects:
         entries_blocked: no position may be opened or increased.
         cap_factor: what the capital cap is multiplied by.
         once_per_episode: acts when an episode starts, not again while it lasts (A29).
+        page_every_ms: how often a person is paged while the episode lasts (A29); None: never.
         recovery_ms: how long no rule of the episode may fire before it may end.
         approvals: how many different people must agree: to the cap, to a recovery, to a restart.
         at_most_ms: the least time between two applications.
@@ -39,6 +40,7 @@ class Effects:
     entries_blocked: bool = False
     cap_factor: float | None = None
     once_per_episode: bool = False
+    page_every_ms: int | None = None
     recovery_ms: int | None = None
     approvals: int = 0
     at_most_ms: int | None = None
@@ -118,6 +120,7 @@ KEYS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "entries": ("entries_blocked", _blocked),
     "cap": ("cap_factor", _factor),
     "once_per": ("once_per_episode", _per_episode),
+    "page_every": ("page_every_ms", duration_ms),
     "recovery": ("recovery_ms", duration_ms),
     "approvals": ("approvals", _count),
     "at_most": ("at_most_ms", _at_most),

@@ -37,6 +37,7 @@ _EFFECTS: Mapping[str, Callable[[Any], str]] = {
     "entries_blocked": lambda _: "no new or larger positions",
     "cap_factor": lambda value: f"capital cap × {value:g}",
     "once_per_episode": lambda _: "once per episode",
+    "page_every_ms": lambda value: f"pages a person every {duration_words(value).removeprefix('1 ')} while it lasts",
     "recovery_ms": lambda value: f"may end after {duration_words(value)} without a reason",
     "approvals": lambda value: f"{value} {'person' if value == 1 else 'people'} must agree",
     "at_most_ms": lambda value: f"at most once per {duration_words(value)}",

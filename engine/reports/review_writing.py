@@ -16,7 +16,7 @@ from engine.ledger import Ledger
 from engine.ledger.rows import sha256_of
 from engine.operations.incidents.book import incidents
 from engine.operations.reviews.book import MONTHLY, Written, held, launched_ms
-from engine.operations.reviews.judging import POLICY, judge_review
+from engine.operations.reviews.judging import POLICY, judge_review, news_of
 from engine.operations.reviews.periods import period_at
 from engine.policy.bundle import load_bundle
 from engine.policy.model import Compare, facts_of
@@ -122,6 +122,8 @@ def write_review_report(request: ReviewRequest, now_ms: int) -> ReviewWritten:
         period = period_at(request.kind, now_ms, begun_ms)
         found = _compare(ledger, request, config, bundle, period)
         verdict = _judged(ledger, bundle, policy, found, period, now_ms)
+        told = parse_verdict(verdict.document)
+        because = sentence(told) if told.fired else ALL_WELL
         view = ReviewView(
             view=read_view(ledger, period.to_ms, days=CONTEXT_DAYS + 1),
             period=period,
@@ -131,8 +133,8 @@ def write_review_report(request: ReviewRequest, now_ms: int) -> ReviewWritten:
             no_comparison=found.problem,
             regimes=found.regimes,
             rates=fill_rates(ledger, period.from_ms, period.to_ms),
-            verdict=(told := parse_verdict(verdict.document)),
-            because=sentence(told) if told.fired else ALL_WELL,
+            verdict=told,
+            because=because,
             tolerances=tolerances(policy),
             held=held(ledger, request.kind),
             incidents=incidents(ledger),
@@ -142,17 +144,16 @@ def write_review_report(request: ReviewRequest, now_ms: int) -> ReviewWritten:
         documents = review_documents(view)
         archived = archive(request.report_dir / PROD / request.kind, period.name, documents)
         page = next(path for path in archived.paths if path.suffix == ".html")
-        ledger.append(
-            Written(
-                request.kind, period.name, period.from_ms, period.to_ms, sha256_of(documents[".json"]), str(page),
-                now_ms, verdict.outcome, verdict.verdict_id,
-            ).row()
+        report = Written(
+            request.kind, period.name, period.from_ms, period.to_ms, sha256_of(documents[".json"]), str(page),
+            now_ms, verdict.outcome, verdict.verdict_id,
         )  # fmt: skip
+        ledger.append([report.row(), *(alert.row() for alert in news_of(ledger, policy, report, because))])
         write_index(request.report_dir, ledger)
     return ReviewWritten(
         archived,
         verdict.outcome,
-        sentence(told) if told.fired else ALL_WELL,
+        because,
         verdict.verdict_id,
         policy.exit_codes[verdict.outcome],
         period,

@@ -238,6 +238,12 @@ def _readable() -> Iterator[None]:
         ) from None
 
 
+def _flags(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the words shown beside the outcome: its own, and those of the rules that fired."""
+    own = data["effects"].get("flag")
+    return tuple(dict.fromkeys(map(str, [*([own] if own else []), *data.get("flags", ())])))
+
+
 def _verdict(data: Mapping[str, Any]) -> Verdict:
     return Verdict(
         verdict_id=str(data["verdict_id"]),
@@ -251,7 +257,7 @@ def _verdict(data: Mapping[str, Any]) -> Verdict:
         bands={str(fact): str(band) for fact, band in data["bands"].items()},
         unknown=tuple(UnknownFact(str(item["fact"]), str(item["status"])) for item in data["unknown"]),
         effects=dict(data["effects"]),
-        flags=tuple(map(str, data.get("flags", ()))),
+        flags=_flags(data),
         hashes={str(kind): str(sha256) for kind, sha256 in data["hashes"].items()},
         engine_version=str(data.get("engine_version", "")),
         stage=None if data.get("stage") is None else int(data["stage"]),

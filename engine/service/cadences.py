@@ -9,11 +9,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
-from engine.inquiry import posture_at
+from engine.inquiry import ACTION, posture_at
 from engine.ledger import Event, Ledger, sha256_of
 from engine.operations.incidents.caretaker import Caretaker
 from engine.operations.incidents.steps import Means
-from engine.operations.reductions import daily_pages
+from engine.operations.reductions import lasting_pages
 from engine.operations.reviews.book import DAILY, MONTHLY, WEEKLY, Written, written
 from engine.operations.reviews.due import remind
 from engine.operations.reviews.judging import POLICY
@@ -77,24 +77,25 @@ async def remind_of_reviews(duty: Duty) -> None:
     Raises:
         StagegateError: the ledger cannot be read or written, or the bundle is wrong.
     """
-    remind(duty.ledger, _review_policy(duty.rules), duty.clock.now_ms())
+    remind(duty.ledger, _policy(duty.rules, POLICY), duty.clock.now_ms())
 
 
 async def page_for_reductions(duty: Duty) -> None:
-    """Page a person, once a day, for each reduced exposure that lasts (A29); the same page again is the same row.
+    """Page a person for each reduced exposure that lasts, as often as the policy says (A29); each page is one row.
 
     Raises:
-        LedgerError: the ledger cannot be read or written.
+        StagegateError: the ledger cannot be read or written, or the bundle is wrong.
     """
     now_ms = duty.clock.now_ms()
     if duty.ledger.meta().get("from_ms") is not None:
-        duty.ledger.append([alert.row() for alert in daily_pages(posture_at(duty.ledger, now_ms), now_ms)])
+        pages = lasting_pages(posture_at(duty.ledger, now_ms), _policy(duty.rules, ACTION), now_ms)
+        duty.ledger.append([alert.row() for alert in pages])
 
 
 @cache
-def _review_policy(rules: Path) -> Policy:
-    """Return the review policy; the release in force never changes under a caretaker, which is then started again."""
-    return load_bundle(rules, only=(POLICY,)).policies[POLICY]
+def _policy(rules: Path, name: str) -> Policy:
+    """Return a policy; the release in force never changes under a caretaker, which is then started again."""
+    return load_bundle(rules, only=(name,)).policies[name]
 
 
 def reported(kind: str, ledger: Ledger) -> Collection[int]:

@@ -199,6 +199,8 @@ def test_a_band_in_words(fact: str, green: str, yellow: str, red: str) -> None:
         ({"entries": "blocked"}, ["no new or larger positions"]),
         ({"cap": "x1.5", "approvals": 2}, ["capital cap × 1.5", "2 people must agree"]),
         ({"once_per": "episode"}, ["once per episode"]),
+        ({"page_every": "1 day"}, ["pages a person every day while it lasts"]),
+        ({"page_every": "8 hours"}, ["pages a person every 8 hours while it lasts"]),
         ({"recovery": "5 days", "approvals": 1}, ["may end after 5 days without a reason", "1 person must agree"]),
         ({"recovery": "15 minutes"}, ["may end after 15 minutes without a reason", "nobody has to agree"]),
         ({"at_most": "once per 30 days"}, ["at most once per 30 days"]),
@@ -216,11 +218,15 @@ def test_effects_in_words(written: dict[str, object], said: list[str]) -> None:
 
 
 def test_every_effect_has_words_of_its_own() -> None:
-    samples = {"exposure": 0.5, "cap_factor": 2.0, "recovery_ms": 60_000, "approvals": 3, "at_most_ms": 60_000}
+    samples = {"exposure": 0.5, "cap_factor": 2.0, "approvals": 3}
     said = set()
     for one in fields(Effects):
         default = getattr(Effects(), one.name)
-        changed: dict[str, Any] = {one.name: samples.get(one.name, True if default is False else "word")}
+        changed: dict[str, Any] = {
+            one.name: samples.get(
+                one.name, True if default is False else 60_000 if one.name.endswith("_ms") else "word"
+            )
+        }
         said |= set(effects_words(Effects(**changed)))
     assert len(said - {"nobody has to agree"}) == len(KEYS)
 

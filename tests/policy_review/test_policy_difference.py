@@ -59,6 +59,8 @@ CASES = [
      "The order of severity is PAUSE, SCALE_UP, REDUCE, KEEP instead of PAUSE, REDUCE, SCALE_UP, KEEP.", "softer",
      "REDUCE SCALE_UP"),
     ("exposure: 0.5,", "exposure: 0.6,", "REDUCE: exposure 0.6 instead of 0.5.", "softer", "REDUCE"),
+    ("recovery: 5 days", "page_every: 8 hours, recovery: 5 days", "REDUCE: a page every 8 hours instead of none.",
+     "harder", "REDUCE"),
     ("recovery: 5 days", "recovery: 6 days", "REDUCE: recovery 6 days instead of 5 days.", "harder", "REDUCE"),
     ("approvals: 2, at_most: once per 30 days", "approvals: 1, at_most: once per 10 days",
      "SCALE_UP: approvals 1 instead of 2; at most once per 10 days instead of once per 30 days.", "softer",

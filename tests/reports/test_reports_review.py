@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import cli
+from engine.alerts.alert import QUEUED, Alert, Severity
 from engine.clock import DAY_MS, HOUR_MS, iso
 from engine.comparison.prices import market_of_ledger
 from engine.errors import DataError, Problem, UsageError
@@ -185,6 +187,31 @@ def test_A97_a_comparison_that_could_not_be_made_is_a_breach(month: Rehearsed, t
     assert set(document(written)["verdict"]["fired"]) == {"sharpe_deviation", "drawdown_deviation", "trades_unmatched"}
     assert "there is no store here" in text(written, ".md")
     assert bundle().policies["review"].exit_codes["BREACH"] == 20
+
+
+def test_A99_a_breach_is_told_as_the_policy_says_once_for_a_period(month: Rehearsed, tmp_path: Path) -> None:
+    """It freezes SCALE_UP: nobody should learn that from a capital that does not grow."""
+    path = tmp_path / "ledger.db"
+    shutil.copy(month.path, path)
+    with Ledger.open(path) as ledger:
+        ledger.set_meta(kind="paper")
+    asked = replace(request(month, tmp_path, prices=no_prices), ledger=path)
+    at_ms = month.record.to_ms - DAY_MS  # a period that no other test of this ledger writes about
+    first = write_review_report(asked, at_ms)
+    write_review_report(asked, at_ms)
+    with Ledger.open(path, read_only=True) as ledger:
+        (alert,) = [Alert.from_row(row) for row in ledger.events(QUEUED)]
+    assert (alert.severity, alert.what) == (Severity.WARN, f"weekly report {first.period.name}: BREACH")
+    told = dict(alert.lines)
+    assert told["why"] == first.because
+    assert told["done"] == "FROZEN"
+    assert "stagegate review sign weekly" in told["do"]
+
+
+def test_A99_a_period_within_and_a_rehearsal_tell_nobody(month: Rehearsed, weekly: ReviewWritten) -> None:
+    assert weekly.outcome == "WITHIN"
+    with Ledger.open(month.path, read_only=True) as ledger:
+        assert not ledger.events(QUEUED)
 
 
 def test_A105_a_month_that_is_none_is_refused(month: Rehearsed, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
-"""The review policy's verdict on a period: what the replay showed, and how long ago a person looked at it."""
+"""The review policy's verdict on a period (what the replay showed, how long ago a person looked), and who is told."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.alerts.alert import OF_EFFECT, Alert
 from engine.clock import MINUTE_MS
-from engine.operations.reviews.book import REVIEWED, held, review_age_days
+from engine.operations.reviews.book import REVIEWED, held, review_age_days, written
 from engine.policy.facts import MISSING, OK, Fact
 from engine.posted import facts_from
 from engine.verdict import Judge, Situation, bundle_documents, bundle_hashes
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
     from engine.ledger import Ledger
     from engine.ledger.queries import LedgerReader
+    from engine.operations.reviews.book import Written
     from engine.policy.bundle import Bundle
     from engine.policy.decide import Engine
+    from engine.policy.model import Policy
     from engine.verdict import Verdict
 
 POLICY = "review"
@@ -70,6 +73,32 @@ def judge_review(
     verdict = judge.verdict({**before, **findings, **age_facts(ledger, now_ms)}, at_ms, situation)
     ledger.append([*bundle_documents(bundle), *verdict.rows()])
     return verdict
+
+
+def news_of(ledger: LedgerReader, policy: Policy, report: Written, because: str) -> tuple[Alert, ...]:
+    """Return what people are told of a report, as its outcome's `alert` wants it: once for each outcome of a period.
+
+    Args:
+        ledger: as it was before the report.
+        policy: `review`.
+        report: with the outcome.
+        because: the reason of its verdict.
+
+    Returns:
+        Nothing where the policy wants nobody told, nor in a rehearsal, where there is nobody to tell.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    effects = policy.effects[report.outcome]
+    told = {(one.period, one.outcome) for one in written(ledger, report.kind)}
+    if effects.alert is None or (report.period, report.outcome) in told or ledger.meta().get("kind") == REHEARSAL:
+        return ()
+    done = [("done", effects.flag)] if effects.flag else []
+    do = f"read {report.path}, then `stagegate review sign {report.kind} --decision … --key …`"
+    what = f"{report.kind} report {report.period}: {report.outcome}"
+    lines = (("why", because), *done, ("do", do))
+    return (Alert(report.at_ms, OF_EFFECT[effects.alert], f"{report.kind} report {report.period}", what, lines),)
 
 
 def _instant(ledger: LedgerReader, now_ms: int) -> int:

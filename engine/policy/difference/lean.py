@@ -131,6 +131,7 @@ _HARDNESS: Mapping[str, Callable[[Any], float]] = {
     "exposure": lambda value: 0.0 if value is None else 1.0 - value,
     "entries_blocked": float,
     "cap_factor": lambda value: -1.0 if value is None else -value,
+    "page_every_ms": lambda value: -_FOREVER if value is None else -value,
     "recovery_ms": lambda value: _FOREVER if value is None else value,
     "approvals": float,
     "at_most_ms": lambda value: 0.0 if value is None else value,

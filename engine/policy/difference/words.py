@@ -27,6 +27,7 @@ _EFFECT_WORDS = {
     "entries_blocked": "new entries",
     "cap_factor": "the cap",
     "once_per_episode": "acts",
+    "page_every_ms": "a page every",
     "recovery_ms": "recovery",
     "approvals": "approvals",
     "at_most_ms": "at most",

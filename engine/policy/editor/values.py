@@ -86,6 +86,11 @@ _EFFECTS: dict[str, Schema] = {
         "description": 'factor of the capital cap, such as "x1.5"',
     },
     "once_per": {"const": "episode", "description": "acts when an episode starts, not again while it lasts"},
+    "page_every": {
+        "type": "string",
+        "pattern": whole(DURATION),
+        "description": "how often a person is paged while an episode lasts",
+    },
     "recovery": {"type": "string", "pattern": whole(DURATION), "description": "quiet time before an episode may end"},
     "approvals": {"type": "integer", "minimum": 0, "description": "how many different people must agree"},
     "at_most": {"type": "string", "pattern": whole(f"once per {DURATION}")},

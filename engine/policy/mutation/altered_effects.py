@@ -20,7 +20,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "alert": ("page", "warn", "info"),
 }
 _ADDED = "entries_blocked"
-_DURATIONS = ("recovery_ms", "at_most_ms")
+_DURATIONS = ("page_every_ms", "recovery_ms", "at_most_ms")
 
 
 def altered_effects(effects: Effects) -> Iterator[Effects]:

@@ -57,7 +57,7 @@ def _written(key: str, value: Any) -> str:
         return "blocked" if key == "entries" else "episode"
     if key == "cap":
         return f"x{_number(value)}"
-    if key in {"recovery", "at_most"}:
+    if key in {"page_every", "recovery", "at_most"}:
         length = duration_words(value)
         return f"once per {length}" if key == "at_most" else length
     return _number(value) if isinstance(value, float) else str(value)
