@@ -144,8 +144,8 @@ def _time_axis(at_ms: IntArray, bottom: float) -> list[str]:
 def _time_ticks(first_ms: int, last_ms: int) -> list[tuple[int, str]]:
     """Return at most nine instants, the starts of months or days, and their names."""
     start, end = (np.datetime64(at_ms, "ms") for at_ms in (first_ms, last_ms))
-    for unit, steps in (("D", _DAYS), ("M", _MONTHS)):
-        whole = np.arange(start.astype(f"datetime64[{unit}]"), end.astype(f"datetime64[{unit}]") + 1)
+    for unit, one, steps in (("D", np.timedelta64(1, "D"), _DAYS), ("M", np.timedelta64(1, "M"), _MONTHS)):
+        whole = np.arange(start.astype(f"datetime64[{unit}]"), end.astype(f"datetime64[{unit}]") + one)
         for step in steps:
             ticks = whole[whole.astype(np.int64) % step == 0]
             if len(ticks) <= _MOST_TICKS:

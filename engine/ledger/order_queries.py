@@ -29,13 +29,13 @@ class OrderQueries(Reading):
         self, account: str, from_ms: int | None = None, to_ms: int | None = None, *, symbol: str | None = None
     ) -> tuple[Parent, ...]:
         """Return the account's parents written in ``[from_ms, to_ms)``, oldest first, then as appended."""
-        where = "account = ?1 AND at_ms >= ?2 AND at_ms < ?3 AND (?4 IS NULL OR symbol = ?4) ORDER BY at_ms, rowid"
-        return self._read(Parent, where, (account, *bounds(from_ms, to_ms), symbol))
+        where = "account = ? AND at_ms >= ? AND at_ms < ? AND (? IS NULL OR symbol = ?) ORDER BY at_ms, rowid"
+        return self._read(Parent, where, (account, *bounds(from_ms, to_ms), symbol, symbol))
 
     def parents_named(self, beginning: str) -> int:
         """Return how many parents have an id that begins so."""
-        sql = "SELECT count(*) FROM parents WHERE parent_id >= ?1 AND parent_id < ?1 || char(127)"
-        return int(self._rows(sql, (beginning,))[0][0])
+        sql = "SELECT count(*) FROM parents WHERE parent_id >= ? AND parent_id < ? || char(127)"
+        return int(self._rows(sql, (beginning, beginning))[0][0])
 
     def intent(self, client_id: str) -> Intent | None:
         """Return the intent with this client id; None where there is none."""
@@ -48,13 +48,13 @@ class OrderQueries(Reading):
 
     def open_intents(self, account: str, *, symbol: str | None = None) -> tuple[Intent, ...]:
         """Return the intents of which no end is known, oldest first: each may have an order at the venue."""
-        where = f"{_NOT_ENDED} AND {_MINE} AND (?2 IS NULL OR symbol = ?2) ORDER BY at_ms, rowid"
-        return self._read(Intent, where, (account, symbol))
+        where = f"{_NOT_ENDED} AND {_MINE} AND (? IS NULL OR symbol = ?) ORDER BY at_ms, rowid"
+        return self._read(Intent, where, (account, symbol, symbol))
 
     def intent_of_order(self, symbol: str, venue_id: str) -> Intent | None:
         """Return the intent that became the venue's order `venue_id` of `symbol`; None where none is known to."""
-        known = "SELECT client_id FROM order_updates WHERE venue_id = ?2 AND venue_id <> ''"
-        found = self._read(Intent, f"symbol = ?1 AND client_id IN ({known})", (symbol, venue_id))
+        known = "SELECT client_id FROM order_updates WHERE venue_id = ? AND venue_id <> ''"
+        found = self._read(Intent, f"symbol = ? AND client_id IN ({known})", (symbol, venue_id))
         return found[0] if found else None
 
     def updates_of(self, client_id: str) -> tuple[OrderUpdate, ...]:
@@ -104,7 +104,7 @@ class OrderQueries(Reading):
         numbered = "SELECT 1 FROM order_updates WHERE order_updates.client_id = intents.client_id AND venue_id <> ''"
         refused = "status IN ('REJECTED', 'NOT_SENT', 'ABSENT', 'CANCELED', 'EXPIRED')"
         never = f"SELECT 1 FROM order_updates WHERE order_updates.client_id = intents.client_id AND {refused}"  # noqa: S608 - own names only
-        where = f"NOT EXISTS ({numbered}) AND NOT EXISTS ({never}) AND {_MINE} AND symbol = ?2 ORDER BY at_ms, rowid"
+        where = f"NOT EXISTS ({numbered}) AND NOT EXISTS ({never}) AND {_MINE} AND symbol = ? ORDER BY at_ms, rowid"
         return self._read(Intent, where, (account, symbol))
 
     def unknown_fills(self, fill_ids: Iterable[str]) -> frozenset[str]:
@@ -124,9 +124,11 @@ class OrderQueries(Reading):
         """Return the target in USDT of each symbol's last parent that was filled at all (the dead-band's reference)."""
         filled = "EXISTS (SELECT 1 FROM fills WHERE fills.parent_id = parents.parent_id)"
         last = (
-            "SELECT target_usd FROM parents WHERE account = ?1 AND symbol = traded.symbol "  # noqa: S608 - own names only
+            "SELECT target_usd FROM parents WHERE account = ? AND symbol = traded.symbol "  # noqa: S608 - own names only
             f"AND {filled} ORDER BY at_ms DESC, rowid DESC LIMIT 1"
         )
-        traded = "SELECT DISTINCT symbol FROM parents WHERE account = ?1"
+        traded = "SELECT DISTINCT symbol FROM parents WHERE account = ?"
         sql = f"SELECT symbol, ({last}) FROM ({traded}) AS traded"  # noqa: S608 - own names only
-        return {symbol: target_usd for symbol, target_usd in self._rows(sql, (account,)) if target_usd is not None}
+        return {
+            symbol: target_usd for symbol, target_usd in self._rows(sql, (account, account)) if target_usd is not None
+        }

@@ -98,9 +98,9 @@ class LedgerReader(OrderQueries):
 
     def last_sleeve_marks(self, account: str, at_ms: int | None = None) -> tuple[SleeveMark, ...]:
         """Return every symbol's mark of the latest instant at or before `at_ms`, sorted by symbol."""
-        latest = "SELECT max(at_ms) FROM sleeve_marks WHERE account = ?1 AND at_ms <= ?2"
-        where = f"account = ?1 AND at_ms = ({latest}) ORDER BY symbol"
-        return self._read(SleeveMark, where, (account, upper(at_ms)))
+        latest = "SELECT max(at_ms) FROM sleeve_marks WHERE account = ? AND at_ms <= ?"
+        where = f"account = ? AND at_ms = ({latest}) ORDER BY symbol"
+        return self._read(SleeveMark, where, (account, account, upper(at_ms)))
 
     def fills(self, account: str, from_ms: int | None = None, to_ms: int | None = None) -> tuple[Fill, ...]:
         """Return the account's fills in ``[from_ms, to_ms)``, oldest first, then as appended."""
@@ -138,9 +138,9 @@ class LedgerReader(OrderQueries):
         last: int | None = None,
     ) -> tuple[VerdictRecord, ...]:
         """Return the log of verdicts in ``[from_ms, to_ms]``, oldest first; with `last`, only the latest so many."""
-        where = "at_ms BETWEEN ? AND ? AND (?3 IS NULL OR policy = ?3) ORDER BY at_ms DESC, rowid DESC LIMIT ?4"
+        where = "at_ms BETWEEN ? AND ? AND (? IS NULL OR policy = ?) ORDER BY at_ms DESC, rowid DESC LIMIT ?"
         limit = -1 if last is None else last
-        return self._read(VerdictRecord, where, (*bounds(from_ms, to_ms), policy, limit))[::-1]
+        return self._read(VerdictRecord, where, (*bounds(from_ms, to_ms), policy, policy, limit))[::-1]
 
     def latest_verdict(self, at_ms: int | None = None, *, policy: str | None = None) -> VerdictRecord | None:
         """Return the last verdict at or before `at_ms`; None where there is none."""

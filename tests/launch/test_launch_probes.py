@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
+import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_R018_a_virtual_environment_is_active_or_not() -> None:
 
 def test_R019_every_locked_package_that_is_missing_is_missed() -> None:
     packages = installed_packages()
-    lock = locked_versions(LOCK, "3.11.7")
+    lock = locked_versions(LOCK, platform.python_version())
     whole = {**packages, **lock}
     assert dependencies_missing(Machine(packages=whole)).value == 0
     assert len(lock) > 50

@@ -199,7 +199,7 @@ naive.assert_fact("naive", fact)
 naive.delete_state("naive", "s")
 naive.retract_fact("naive", fact)
 """
-    assert naive(deleted).returncode == -signal.SIGSEGV
+    assert naive(deleted).returncode in {-signal.SIGSEGV, -signal.SIGABRT}  # as the allocator notices it
 
     class Deleting(RulesHost):
         def delete_state(self, *_: Any) -> None:
