@@ -18,7 +18,7 @@ def require_supported(config: FrozenConfig) -> None:
     Raises:
         ConfigError: with every such value.
     """
-    ensemble, backtest, portfolio = config.ensemble, config.backtest, config.portfolio
+    ensemble, backtest, portfolio, live = config.ensemble, config.backtest, config.portfolio, config.live
     same_weights = portfolio.allocation == ensemble.fixed_weights
     whole_share = config.position_sizing.position_ratio == 1
     demands = (
@@ -30,9 +30,13 @@ def require_supported(config: FrozenConfig) -> None:
             "slippage is `backtest.slippage_bps` alone",
             "`false`",
         ),
+        ("backtest.validate_data", backtest.validate_data, "prices are always validated", "`true`"),
+        ("backtest.clean_data", backtest.clean_data, "prices are never taken as they come", "`true`"),
         ("position_sizing.position_pct", whole_share, "a sleeve uses its whole share", "`1.0`"),
         ("portfolio.cash_reserve", portfolio.cash_reserve == 0, "no reserve is held back", "`0.0`"),
         ("portfolio.allocation", same_weights, "the weights are `ensemble.fixed_weights`", "the same weights"),
+        ("live.kline_cache", live.kline_cache, "closed bars are always kept between decisions", "`true`"),
+        ("live.flip_confirmation", not live.flip_confirmation, "a change of sign trades at once", "`false`"),
     )
     refused = [
         Problem(

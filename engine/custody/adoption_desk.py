@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.backstop import require_backstop
 from engine.clock import SystemClock
 from engine.config import load_config, require_supported
 from engine.custody.adopting import Account, Adoption, Wish, adopt, ask_adoption, finish, planned, standing
@@ -128,4 +129,5 @@ def _release(rules: Path) -> Release:
     if config.sha256 != bundle.config_sha256:
         problem = f"SHA-256 is {config.sha256[:8]}…, the bundle {bundle.name} pins {bundle.config_sha256[:8]}…"
         raise ConfigError(Problem("config-hash", str(bundle.config_path), problem, "restore the configuration"))
+    require_backstop(config, bundle)
     return Release(config, bundle, version())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.backstop import require_backstop
 from engine.clock import DAY_MS, iso, parse_time
 from engine.config import load_config, load_filters, require_supported
 from engine.errors import Problem, UsageError
@@ -108,6 +109,7 @@ def rehearse(
     config = load_config(request.config)
     require_supported(config)
     bundle = load_bundle(request.rules)
+    require_backstop(config, bundle)
     market, start_ms, end_ms = _market(request, config)
     stages = bundle.policies["stages"].stages
     if request.stage not in stages or not stages[request.stage].cap_usd:

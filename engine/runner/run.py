@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from engine.backstop import require_backstop
 from engine.clock import SystemClock
 from engine.config import load_config, require_supported
 from engine.errors import ConfigError, Problem
@@ -204,6 +205,7 @@ def release_of(path: Path, rules: Path) -> Release:
         problem = f"SHA-256 is {config.sha256[:8]}…, the bundle {bundle.name} pins {bundle.config_sha256[:8]}…"
         help_ = "name the configuration of this bundle, or restore it"
         raise ConfigError(Problem("config-hash", str(path), problem, help_))
+    require_backstop(config, bundle)
     return Release(config, bundle, version())
 
 

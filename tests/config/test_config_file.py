@@ -344,6 +344,10 @@ UNSUPPORTED = {
     "ensemble.enabled": ("ensemble:\n  enabled: true ", "ensemble:\n  enabled: false"),
     "backtest.trade_on": ("next_open", "same_close"),
     "backtest.slippage_model.enabled": ("slippage_model:\n    enabled: false", "slippage_model:\n    enabled: true"),
+    "backtest.validate_data": ("validate_data: true", "validate_data: false"),
+    "backtest.clean_data": ("clean_data: true", "clean_data: false"),
+    "live.kline_cache": ("kline_cache: true", "kline_cache: false"),
+    "live.flip_confirmation": ("flip_confirmation: false", "flip_confirmation: true"),
     "position_sizing.position_pct": ("position_pct: 1.0", "position_pct: 0.5"),
     "portfolio.cash_reserve": ("cash_reserve: 0.0", "cash_reserve: 0.1"),
     "portfolio.allocation": (
