@@ -1,9 +1,9 @@
 """``make campaign``: the fault campaign in its long form, with the count, the seeds, and every violation printed.
 
 Each run is a trading day (a week for a sample) of a whole desk before the simulated venue, in virtual time: every fault
-alone and in pairs, deaths at every write, crashes under a risk guard. Afterwards the invariants of execution are held
-against the venue's own books (tests/execution/faults). A run is made again alone by its number: ``--only pairs:17``.
-With ``--creep`` time passes while things are done, which virtual time else never does.
+alone and in pairs, deaths at every write, crashes under a risk guard, a clock that creeps on meanwhile. Afterwards the
+invariants of execution are held against the venue's own books (tests/execution/faults). A run is made again alone by
+its number: ``--only pairs:17``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +25,12 @@ from engine.clock import elapsed_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from tests.execution.faults.world import Play
 
 ROOT = Path(__file__).parents[1]
 DEATHS = "deaths"
-KINDS = ("alone", "pairs", "weeks", DEATHS, "faulty-deaths", "many-deaths", "guarded")
+KINDS = ("alone", "pairs", "weeks", DEATHS, "faulty-deaths", "many-deaths", "guarded", "creeping")
 SERVICE = "service"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in memory where there is one: a day writes thousands of files
 
@@ -59,19 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", help="one run, such as pairs:17")
     parser.add_argument("--out", type=Path, default=ROOT / "reports/campaign.jsonl", help="a line a run, appended")
     parser.add_argument("--resume", action="store_true", help="leave out the runs that --out holds")
-    parser.add_argument("--creep", action="store_true", help="each look at the clock takes 0.3 ms")
     asked = parser.parse_args(arguments)
-    with _passing_time() if asked.creep else nullcontext():
-        return _campaign(asked)
-
-
-def _passing_time() -> AbstractContextManager[None]:
-    from tests.creeping import creeping
-
-    return creeping()
-
-
-def _campaign(asked: argparse.Namespace) -> int:
     logging.disable(logging.CRITICAL)
     done = _done(asked.out) if asked.resume else {}
     results: list[Result] = []
@@ -104,6 +90,7 @@ def _asked(asked: argparse.Namespace) -> Iterator[tuple[str, int, Play]]:
         "faulty-deaths": plays.faulty_deaths(range(0, plays.MOST_POINTS, 2 * asked.deaths)),
         "many-deaths": plays.many_deaths(20 * asked.rounds),
         "guarded": plays.guarded(1),
+        "creeping": plays.creeping(1),
         SERVICE: weeks_of_service(asked.weeks),
     }
     if asked.only:

@@ -1,9 +1,9 @@
-"""What the campaign plays: every fault alone and in pairs, weeks, deaths at every write, crashes under a guard."""
+"""What the campaign plays: every fault alone and in pairs, weeks, deaths at every write, crashes, time that passes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import chain, combinations, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,3 +78,9 @@ def guarded(rounds: int) -> Iterator[Play]:
             yield Play(
                 400_000 + 1_000 * turn + number, (name,), hours=7, crash=True, cadence=BY_THE_SECOND, guarded=True
             )
+
+
+def creeping(rounds: int) -> Iterator[Play]:
+    """Crashes under a guard and every second pair again, while time passes."""
+    for play in chain(guarded(rounds), islice(in_pairs(rounds), 0, None, 2)):
+        yield replace(play, seed=play.seed + 500_000, creeping=True)

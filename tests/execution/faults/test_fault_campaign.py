@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PLAYS = [
     Play(38, ("accept_then_timeout", "delayed_visibility"), hours=6, kill_at=frozenset({150, 333})),
-    Play(19, ("outage", "reordered_events"), hours=6),
+    Play(19, ("outage", "reordered_events"), hours=6, creeping=True),
 ]
 
 

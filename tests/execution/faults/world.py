@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import json
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ from engine.simulator.server import SimulatorServer
 from engine.simulator.specs import Liquidity, usual_spec
 from engine.timeline import run_virtual, sleep_until
 from engine.verdict import bundle_hashes
+from tests.creeping import creeping
 from tests.execution.faults.hot import START_MS, SYMBOLS, Interpreted, engine, hot_market, hot_release
 from tests.execution.faults.mortal import Fate, Life, MortalLeave, MortalLedger, MortalRecord
 
@@ -96,6 +97,7 @@ class Play:
         crash: an hour in which all prices jump, when positions stand.
         cadence: of the runner.
         guarded: a risk guard watches by a connection of its own.
+        creeping: time passes while things are done, which in virtual time else takes none.
     """
 
     seed: int
@@ -105,6 +107,7 @@ class Play:
     crash: bool = False
     cadence: Cadence = SELDOM
     guarded: bool = False
+    creeping: bool = False
 
     @property
     def end_ms(self) -> int:
@@ -117,7 +120,7 @@ class Play:
 
     def __str__(self) -> str:
         parts = ["+".join(self.faults) or "no fault", f"seed {self.seed}", f"{self.hours} h"]
-        parts += [word for word, so in (("crash", self.crash), ("guarded", self.guarded)) if so]
+        parts += [word for word in ("crash", "guarded", "creeping") if getattr(self, word)]
         parts += [f"killed at {sorted(self.kill_at)}"] if self.kill_at else []
         return ", ".join(parts)
 
@@ -174,7 +177,7 @@ def played(play: Play, folder: Path) -> Ended:
     async def main(clock: Clock) -> Ended:
         return await _World(play, folder, clock).run()
 
-    with _patient_library():
+    with _patient_library(), creeping() if play.creeping else nullcontext():
         return run_virtual(main, START_MS)
 
 
