@@ -121,6 +121,21 @@ def newest_mark(ledger: Ledger, at_ms: int) -> Mark | None:
     return max(marks, key=_marked, default=None)
 
 
+def worth_usd(ledger: Ledger, at_ms: int) -> float | None:
+    """Return what the account at risk is worth at a time, as far as it was marked; None: it never was.
+
+    A mark of the desk stands before what flows at its instant: what has flowed since is added.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    newest, own = newest_mark(ledger, at_ms), ledger.last_mark(AT_RISK[0], at_ms)
+    if newest is None:
+        return None
+    since_ms = newest.at_ms if own is not None and own.at_ms == newest.at_ms else newest.at_ms + 1
+    return newest.equity_usd + sum(flow.amount_usd for flow in ledger.cash_flows(AT_RISK[0], since_ms, at_ms))
+
+
 def next_mark(ledger: Ledger, from_ms: int) -> Mark | None:
     """Return the oldest mark of the account at risk at or after a time; None: there is none yet.
 

@@ -88,6 +88,11 @@ class Posture:
     requests: tuple[Request, ...] = ()
     distrusted_since_ms: int | None = None
 
+    @property
+    def flat(self) -> bool:
+        """Whether nothing can be at risk: the book is closed until a restart, or the stage has no capital."""
+        return self.paused_since_ms is not None or self.cap_usd == 0
+
     def in_force(self) -> dict[str, Any]:
         """Return what orders are bound by, as plain values."""
         entries = "allowed" if self.entries_allowed else "blocked"

@@ -20,12 +20,14 @@ from engine.metrics import (
     events_within,
     funding_drag,
     funding_drift,
+    lowest_window_return,
     max_drawdown,
     rolling_sharpe,
     sleeve_contribution,
     slippage,
     window_return,
 )
+from engine.metrics.sleeves import CONTRIBUTION_DAYS
 from engine.policy.facts import MISSING, OK, Fact
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ PERCENT = 100.0
 WITHIN, BREACH = "WITHIN", "BREACH"  # the outcomes of the review policy, which are the words of the fact `review`
 SHARPE_DAYS = 20  # the definition of the fact sharpe_20d
 WINDOW_DAYS = 30  # … of return_30d, max_drawdown_30d, and of everything that looks at a month
+_RETURNS = ("return_30d", "return_30d_low", "return_window")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Standing:
         exposure: the multiplier in force.
         epoch_ms: since when drawdown and returns count (A05).
         launched_ms: when the ledger began; an `epoch_ms` after it is a restart.
-        flat: paused, so that the account says nothing of the strategy (A65).
+        flat: paused or without capital, so that the account says nothing of the strategy (A65).
         flattened_ms: when the book was flattened, every time.
         review: WITHIN or BREACH, as `engine.inquiry.review_at` tells; None: none was held (A99).
         guard: what the risk guard says; None: it says nothing, or nothing that still holds.
@@ -137,7 +140,7 @@ class FactSource:
         return rolling_sharpe(_days(book, book.nav, since_ms, day_ms), SHARPE_DAYS)
 
     def _sleeves(self, day_ms: int, standing: Standing) -> Iterable[Fact]:
-        book, since_ms = self._strategy_account(standing, day_ms, SHARPE_DAYS)
+        book, since_ms = self._strategy_account(standing, day_ms, CONTRIBUTION_DAYS)
         flow_ms = np.array([flow.at_ms for flow in book.flows], dtype=np.int64)
         flow_usd = np.array([flow.amount_usd for flow in book.flows])
         equity = _days(book, book.equity_usd, since_ms, day_ms)
@@ -155,9 +158,13 @@ class FactSource:
         yield Fact("worst_sleeve_14d", min(values) * PERCENT, OK, day_ms)
 
     def _strategy_account(self, standing: Standing, day_ms: int, days: int) -> tuple[AccountBook, int]:
-        """Return the account that speaks for the strategy, and since when: the shadow while flat or just restarted."""
+        """Return the account that speaks for the strategy, and since when: the shadow while flat or just restarted.
+
+        A restarted account speaks for itself once so many whole days of its own are over.
+        """
         restarted = standing.epoch_ms > standing.launched_ms
-        filled = day_ms - standing.epoch_ms >= (days + 1) * DAY_MS
+        first_day_ms = day_start(standing.epoch_ms - 1) + DAY_MS
+        filled = day_ms - first_day_ms >= days * DAY_MS
         if standing.flat or (restarted and not filled):
             return self._shadow, standing.launched_ms
         return self._risk, standing.epoch_ms
@@ -166,7 +173,7 @@ class FactSource:
         at_ms, nav = _since(self._risk, self._risk.nav, standing.epoch_ms)
         seen = int(np.searchsorted(at_ms, now_ms, side="right"))
         if seen == 0:
-            for name in ("drawdown", "max_drawdown_30d", "return_30d", "return_window", "equity_age"):
+            for name in ("drawdown", "max_drawdown_30d", *_RETURNS, "equity_age"):
                 yield Fact(name, None, MISSING, now_ms)
             return
         mark_ms = int(at_ms[seen - 1])
@@ -176,6 +183,8 @@ class FactSource:
         deepest = max_drawdown(at_ms, nav, mark_ms, start=start, since_ms=month_ms)
         yield _fact("max_drawdown_30d", deepest, mark_ms, scale=PERCENT)
         yield _fact("return_30d", window_return(at_ms, nav, mark_ms, days=WINDOW_DAYS), mark_ms, scale=PERCENT)
+        lowest = lowest_window_return(at_ms, nav, mark_ms, days=WINDOW_DAYS)
+        yield _fact("return_30d_low", lowest, mark_ms, scale=PERCENT)
         window = window_return(at_ms, nav, mark_ms, days=WINDOW_DAYS, shorter=True)
         yield _fact("return_window", window, mark_ms, scale=PERCENT)
         yield Fact("equity_age", (now_ms - mark_ms) / MINUTE_MS, OK, now_ms)

@@ -269,7 +269,7 @@ class Governor:
             exposure=posture.exposure,
             epoch_ms=posture.epoch_ms,
             launched_ms=self._launched_ms,
-            flat=posture.paused_since_ms is not None,
+            flat=posture.flat,
             flattened_ms=tuple(self._flattened_ms),
             review=self.review,
             guard=self._guard(),

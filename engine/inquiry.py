@@ -169,15 +169,15 @@ def _recorded(ledger: Ledger, bundle: Bundle, at_ms: int) -> VerdictRecord | Non
 
 
 def _decided(ledger: Ledger, bundle: Bundle, at_ms: int, guard: GuardWord | None) -> VerdictRecord:
-    from engine.book import newest_mark  # noqa: PLC0415 - keeps the answer that is already recorded fast
+    from engine.book import worth_usd  # noqa: PLC0415 - keeps the answer that is already recorded fast
     from engine.policy.worker import Worker  # noqa: PLC0415 - the same
 
-    mark = newest_mark(ledger, at_ms)
-    if mark is None:
+    equity_usd = worth_usd(ledger, at_ms)
+    if equity_usd is None:
         problem = f"nothing was marked by {iso(at_ms)}"
         raise LedgerError(Problem("nothing-yet", str(ledger.path), problem, "ask for a later time"))
     posture = posture_at(ledger, at_ms)
-    situation = Situation(posture.stage, posture.exposure, posture.cap_usd, mark.equity_usd)
+    situation = Situation(posture.stage, posture.exposure, posture.cap_usd, equity_usd)
     with Worker(bundle.policies[ACTION]) as engine:
         judge = Judge(bundle.policies[ACTION], engine, bundle_hashes(bundle), version())
         _add_days(judge, ledger, at_ms)
@@ -257,7 +257,7 @@ def _standing(ledger: Ledger, posture: Posture, at_ms: int, guard: GuardWord | N
         exposure=posture.exposure,
         epoch_ms=posture.epoch_ms,
         launched_ms=int(ledger.meta()["from_ms"]),
-        flat=posture.paused_since_ms is not None,
+        flat=posture.flat,
         flattened_ms=tuple(event.at_ms for event in ledger.events("flatten", to_ms=at_ms)),
         review=review_at(ledger, at_ms),
         guard=guard,

@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.book import newest_mark, worth_usd
 from engine.clock import SystemClock
 from engine.config import load_config
 from engine.documents import parse_document
@@ -22,7 +23,6 @@ from engine.execution.permit import Permit
 from engine.execution.reconcile import differences, ledger_side, venue_side
 from engine.inquiry import ACTION, posture_at
 from engine.ledger import Ledger
-from engine.live.account import RISK
 from engine.live.connection import Mode, connection
 from engine.live.decision_file import DecisionFiles, named
 from engine.live.drill import mark_beside
@@ -87,8 +87,8 @@ class InLedger:
         stage: as are `cap_usd`, `exposure` and `entries_allowed`: in force.
         paused_since_ms: until a signed restart; None: it is not paused.
         waiting: what waits for approval.
-        equity_usd: at the last mark.
-        marked_ms: the last mark.
+        equity_usd: at the last mark, with what has flowed since.
+        marked_ms: the last mark, the desk's or the risk guard's.
         last_bar_ms: the close of the last bar whose work was done; None: none yet.
         verdict_id: of the last verdict; empty before the first.
         outcome: of it.
@@ -216,7 +216,7 @@ def _books(path: Path, unknown: list[str]) -> tuple[InLedger | None, LedgerSide 
                 present_of(ledger)
             except UsageError as error:
                 unknown.append(f"what time it is: {error.problems[0].problem}; nothing starts until the clock is right")
-            posture, mark = posture_at(ledger, FOR_EVER_MS), ledger.last_mark(RISK)
+            posture, mark = posture_at(ledger, FOR_EVER_MS), newest_mark(ledger, FOR_EVER_MS)
             verdict = ledger.latest_verdict(policy=ACTION)
             books = InLedger(
                 kind=ledger.meta()["kind"],
@@ -227,7 +227,7 @@ def _books(path: Path, unknown: list[str]) -> tuple[InLedger | None, LedgerSide 
                 entries_allowed=posture.entries_allowed,
                 paused_since_ms=posture.paused_since_ms,
                 waiting=tuple(f"{request.kind} of {request.subject}" for request in posture.requests),
-                equity_usd=mark.equity_usd if mark else 0.0,
+                equity_usd=worth_usd(ledger, FOR_EVER_MS) or 0.0,
                 marked_ms=mark.at_ms if mark else begun_ms,
                 last_bar_ms=last_bar_ms(ledger),
                 verdict_id=verdict.verdict_id if verdict else "",

@@ -167,37 +167,6 @@ def daily_closes(mark_ms: IntArray, values: FloatArray, at_ms: int) -> Daily:
     return Daily(end_ms, daily)
 
 
-def daily_worst(mark_ms: IntArray, values: FloatArray, at_ms: int, *, higher_is_worse: bool) -> Daily:
-    """Return each complete day's worst mark, which is what a promotion reads (domain.md, "Marked at least hourly").
-
-    Args:
-        mark_ms: int64 (n,), increasing; a mark at midnight belongs to the day it ends.
-        values: float64 (n,), NAV or drawdown.
-        at_ms: now; days that are not complete by then are not there.
-        higher_is_worse: true of a drawdown, false of a NAV.
-
-    Returns:
-        From the first day with a mark; NaN where any hour of the day lacks a mark: what was not seen never helps.
-
-    Raises:
-        ValueError: not a series.
-    """
-    require_series(mark_ms, values)
-    complete = mark_ms <= at_ms - at_ms % DAY_MS
-    times, values = mark_ms[complete], values[complete]
-    if len(times) == 0:
-        return Daily(np.empty(0, np.int64), np.empty(0))
-    first = -(-int(times[0]) // DAY_MS)
-    end_ms = np.arange(first * DAY_MS, at_ms + 1, DAY_MS, dtype=np.int64)
-    day = -(-times // DAY_MS) - first
-    worst = np.full(len(end_ms), -np.inf if higher_is_worse else np.inf)
-    (np.maximum if higher_is_worse else np.minimum).at(worst, day, values)
-    hours_seen = np.bincount(
-        np.unique(-(-times // HOUR_MS) - 1) // (DAY_MS // HOUR_MS) - (first - 1), minlength=len(end_ms)
-    )
-    return Daily(end_ms, np.where(hours_seen == DAY_MS // HOUR_MS, worst, np.nan))
-
-
 def rolling_sharpe(navs: Daily, days: int) -> Metric:
     """Return the Sharpe ratio of exactly the last `days` daily returns, with its standard error (A14, A15).
 
@@ -253,3 +222,37 @@ def window_return(
             return MISSING
     before, now = float(nav[max(base, 0)]), float(nav[seen - 1])
     return known(now / before - 1.0) if before > 0 else MISSING
+
+
+def lowest_window_return(mark_ms: IntArray, nav: FloatArray, at_ms: int, *, days: int = RETURN_DAYS) -> Metric:
+    """Return the lowest of the day's `window_return` so far: what a promotion reads of a day is its worst mark (A27).
+
+    Args:
+        mark_ms: int64 (n,), increasing; a mark at midnight belongs to the day that it ends.
+        nav: float64 (n,), per unit.
+        at_ms: now; the day is that of the last mark at or before it.
+        days: of the window.
+
+    Returns:
+        young where the day's first window does not have its days; missing where an hour of the day, or the one before
+        the start of a window, has no mark: what was not seen never helps.
+
+    Raises:
+        ValueError: not a series.
+    """
+    require_series(mark_ms, nav)
+    seen = int(np.searchsorted(mark_ms, at_ms, side="right"))
+    if seen == 0:
+        return YOUNG
+    day_ms = (int(mark_ms[seen - 1]) - 1) // DAY_MS * DAY_MS
+    first = int(np.searchsorted(mark_ms, day_ms, side="right"))
+    today_ms = mark_ms[first:seen]
+    start_ms = today_ms - days * DAY_MS
+    base = np.searchsorted(mark_ms, start_ms, side="right") - 1
+    if base[0] < 0:
+        return YOUNG
+    hours = (today_ms - 1 - day_ms) // HOUR_MS
+    unseen = len(np.unique(hours)) <= hours[-1] or bool(np.any(start_ms - mark_ms[base] >= HOUR_MS))
+    if unseen or np.any(nav[base] <= 0):
+        return MISSING
+    return known(float(np.min(nav[first:seen] / nav[base])) - 1.0)

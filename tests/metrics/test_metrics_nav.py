@@ -17,7 +17,7 @@ from engine.metrics import (
     Daily,
     Units,
     daily_closes,
-    daily_worst,
+    lowest_window_return,
     nav_series,
     rolling_sharpe,
     sharpe_history,
@@ -141,7 +141,7 @@ def test_no_look_ahead_in_daily_closes() -> None:
 def test_no_marks_at_all() -> None:
     nothing, none = np.empty(0, np.int64), np.empty(0)
     assert len(daily_closes(nothing, none, START)) == 0
-    assert len(daily_worst(nothing, none, START, higher_is_worse=True)) == 0
+    assert lowest_window_return(nothing, none, START) == YOUNG
     assert rolling_sharpe(daily_closes(nothing, none, START), 14) == YOUNG
     assert window_return(nothing, none, START) == YOUNG
     assert window_return(nothing, none, START, shorter=True) == YOUNG
@@ -165,47 +165,6 @@ def test_sharpe_history_is_the_value_of_each_day() -> None:
 def test_what_is_no_series_is_refused(times: list[int], values: list[float]) -> None:
     with pytest.raises(ValueError, match=r"series|NaN"):
         daily_closes(np.array(times, np.int64), np.array(values), START)
-
-
-# the worst mark of a day
-
-
-def test_daily_worst_equals_pandas() -> None:
-    times, nav = hourly(10)
-    series = frame(times, nav).iloc[1:]
-    grouped = series.resample("1D", closed="right", label="right")  # empty days at the edges come out as NaN
-    at = int(times[-1]) + 7 * HOUR
-    assert daily_worst(times, nav, at, higher_is_worse=False).value[1:] == pytest.approx(
-        grouped.min().dropna().to_numpy()
-    )
-    assert daily_worst(times, nav, at, higher_is_worse=True).value[1:] == pytest.approx(
-        grouped.max().dropna().to_numpy()
-    )
-
-
-def test_the_midnight_mark_belongs_to_the_day_it_ends() -> None:
-    times, nav = hourly(2)
-    nav[:] = 1.0
-    nav[24] = 0.5
-    worst = daily_worst(times, nav, int(times[-1]), higher_is_worse=False)
-    assert worst.end_ms.tolist() == [START, START + DAY, START + 2 * DAY]
-    assert worst.value[1:].tolist() == [0.5, 1.0]
-
-
-def test_a_day_with_an_unseen_hour_is_unknown() -> None:
-    times, nav = hourly(3)
-    keep = np.arange(len(times)) != 30
-    worst = daily_worst(times[keep], nav[keep], int(times[-1]), higher_is_worse=False)
-    assert np.isnan(worst.value).tolist() == [True, False, True, False]  # the first is the day before launch
-
-
-def test_minute_marks_count_too_and_an_incomplete_day_does_not() -> None:
-    minutes = START + 60_000 * np.arange(1, 36 * 60 + 1, dtype=np.int64)
-    nav = np.ones(len(minutes))
-    nav[77] = 0.25
-    nav[-1] = 0.1
-    worst = daily_worst(minutes, nav, int(minutes[-1]), higher_is_worse=False)
-    assert worst.value.tolist() == [0.25]
 
 
 # the return over a window
@@ -364,3 +323,63 @@ def test_days_can_be_cut() -> None:
     assert daily.status(4) == "young"
     holed = Daily(daily.end_ms, np.array([1.0, np.nan, 3.0]))
     assert [holed.status(count) for count in (1, 2, 3, 4)] == ["ok", "missing", "missing", "young"]
+
+
+# the lowest return of a day: its worst mark, which is what a promotion reads
+
+
+def test_A27_the_lowest_return_of_a_day_equals_pandas() -> None:
+    times, nav = hourly(45)
+    series = frame(times, nav)
+    returns = series / series.shift(30 * 24) - 1
+    lowest = returns.groupby(pd.DatetimeIndex(returns.index).ceil("1D")).cummin()
+    for hours in (0, 1, 7, 23, 24):
+        at = START + 33 * DAY + hours * HOUR
+        found = lowest_window_return(times, nav, at)
+        assert found.value == pytest.approx(lowest[pd.Timestamp(at, unit="ms", tz="UTC")], abs=1e-12)
+
+
+def test_A27_an_hour_below_counts_until_midnight_and_the_mark_at_midnight_belongs_to_its_day() -> None:
+    times, nav = hourly(40)
+    nav[:] = 1.0
+    nav[30 * 24 + 5] = 0.9  # 05:00 of day 31
+    nav[32 * 24] = 0.8  # the midnight that ends day 32
+
+    def lowest(hours: int) -> float | None:
+        return lowest_window_return(times, nav, START + hours * HOUR).value
+
+    assert lowest(30 * 24 + 4) == 0.0
+    assert lowest(30 * 24 + 5) == pytest.approx(-0.1)
+    assert lowest(31 * 24) == pytest.approx(-0.1)
+    assert lowest(31 * 24 + 1) == 0.0
+    assert lowest(32 * 24) == pytest.approx(-0.2)
+    assert lowest(32 * 24 + 1) == 0.0
+
+
+def test_A27_an_hour_that_nobody_saw_makes_the_whole_day_unknown() -> None:
+    times, nav = hourly(45)
+    for gone in (33 * 24 + 6, 3 * 24 + 6):  # in the day, and at the start of one of its windows
+        keep = np.arange(len(times)) != gone
+        seen, values = times[keep], nav[keep]
+        assert lowest_window_return(seen, values, START + 33 * DAY + 5 * HOUR).status == "ok"
+        assert lowest_window_return(seen, values, START + 33 * DAY + 7 * HOUR).status == "missing"
+        assert lowest_window_return(seen, values, START + 34 * DAY).status == "missing"
+        assert lowest_window_return(seen, values, START + 34 * DAY + HOUR).status == "ok"
+
+
+def test_A27_a_day_whose_first_window_is_not_full_is_young() -> None:
+    times, nav = hourly(45)
+    assert lowest_window_return(times, nav, START + 30 * DAY - HOUR) == YOUNG
+    assert lowest_window_return(times, nav, START + 30 * DAY) == YOUNG
+    assert lowest_window_return(times, nav, START + 30 * DAY + HOUR).status == "ok"
+
+
+def test_A27_no_look_ahead_and_minute_marks_count() -> None:
+    times, nav = hourly(45)
+    at = START + 33 * DAY + 9 * HOUR
+    later = nav.copy()
+    later[times > at] *= 0.1
+    assert lowest_window_return(times, later, at) == lowest_window_return(times, nav, at)
+    place = int(np.searchsorted(times, at))
+    minute = np.insert(times, place, at - 60_000), np.insert(nav, place, nav[place] * 0.5)
+    assert lowest_window_return(*minute, at).value < -0.3  # type: ignore[operator]  # it is known
