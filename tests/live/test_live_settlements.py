@@ -15,6 +15,7 @@ from engine.ledger import Ledger
 from engine.live.account import RiskAccount
 from engine.live.settlements import FUNDING, SettlementBook
 from engine.live.signals import Tape
+from engine.market.series import FundingRates
 from strategies.bars import Bars
 
 if TYPE_CHECKING:
@@ -26,11 +27,18 @@ START_MS = parse_time("2024-03-01")
 
 
 class Told:
-    """The venue's history of cash: what it tells by now, and from when on it was asked."""
+    """The venue's history of cash and of its settlements: what it tells by now, and from when on it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_hours: int = 8) -> None:
         self.rows: list[Income] = []
         self.asked_ms: list[int] = []
+        self.asked_rates = 0
+        self.settled_ms = START_MS + HOUR_MS * every_hours * np.arange(0, 240)
+
+    async def funding_rates(self, symbol: str, from_ms: int) -> FundingRates:
+        self.asked_rates += 1
+        settled_ms = self.settled_ms[self.settled_ms >= from_ms]
+        return FundingRates(symbol, settled_ms, np.zeros(len(settled_ms)))
 
     async def income(self, from_ms: int) -> tuple[Income, ...]:
         self.asked_ms.append(from_ms)
@@ -69,6 +77,28 @@ def test_a_settlement_that_is_told_late_or_twice_in_an_hour_is_booked_like_any_o
     assert all(payment.hours == 8.0 for payment in booked)
     venue.rows.append(paid(4, 20.001))
     assert [payment.hours for payment in asyncio.run(book.take())] == [4.0]  # since the latest, not the last told
+
+
+def test_A48_a_settlement_is_for_the_time_since_the_venues_one_before_it(ledger: Ledger) -> None:
+    """However many are read at once, and whether or not anything was held at the one before."""
+    venue, clock = Told(every_hours=2), SimulatedClock(START_MS + 30 * HOUR_MS)
+    book = books(ledger, venue, clock)
+    venue.rows = [paid(1, 4.001), paid(2, 6.001), paid(3, 8.001)]
+    assert [payment.hours for payment in asyncio.run(book.take())] == [2.0, 2.0, 2.0]
+    venue.rows.append(paid(4, 14.001))  # flat at 10:00 and 12:00
+    assert [payment.hours for payment in asyncio.run(book.take())] == [2.0]
+    assert venue.asked_rates == 2
+    again = books(ledger, venue, clock)
+    venue.rows.append(paid(5, 16.001))
+    assert [payment.hours for payment in asyncio.run(again.take())] == [2.0]
+    assert venue.asked_rates == 2, "as long as the last one: the venue need not be asked"
+
+
+def test_A48_a_venue_that_tells_of_no_settlement_before_is_taken_to_settle_as_usual(ledger: Ledger) -> None:
+    venue, clock = Told(), SimulatedClock(START_MS + 30 * HOUR_MS)
+    venue.settled_ms = np.empty(0, np.int64)
+    venue.rows = [paid(1, 4.001)]
+    assert [payment.hours for payment in asyncio.run(books(ledger, venue, clock).take())] == [8.0]
 
 
 def test_idle_time_is_read_once_and_a_day_of_it_again(ledger: Ledger) -> None:
