@@ -65,7 +65,7 @@ class SettlementBook:
         began_ms = self._clock.now_ms()
         movements = await self._venue.income(max(self._since_ms, latest_ms - OVERLAP_MS))
         ours = (each for each in movements if each.kind == FUNDING and each.symbol in self._account.symbols)
-        fresh = sorted((each for each in ours if _id(each) not in self._known), key=lambda each: each.at_ms)
+        fresh = sorted((each for each in ours if _id(each) not in self._known), key=lambda each: hour_start(each.at_ms))
         last, new = dict(self._last), []
         for each in fresh:
             payment = await self._payment(each, each.symbol or "", last.get(each.symbol or ""))

@@ -156,14 +156,19 @@ class Rehearsal:
             self._event(self._plan.start_ms, change)
         opens = self._simulations[RISK].grid_ms.tolist()
         pending: list[Verdict] = []
+        unwritten: Verdict | None = None
         for hour, open_ms in enumerate(opens):
             close_ms = open_ms + HOUR_MS
             self._trade(hour, close_ms)
             before = self._governor.outcome
             verdict = self._governor.decide(close_ms)
             day_ends = close_ms % DAY_MS == 0
-            if day_ends or verdict.outcome != before or not verdict.decision.trusted:
-                pending.append(verdict)
+            changed = verdict.outcome != before
+            if changed and unwritten is not None:  # else the day would not be known to have stood under it
+                pending.append(unwritten)
+            written = day_ends or changed or not verdict.decision.trusted
+            pending += [verdict] if written else []
+            unwritten = None if written else verdict
             pending += self._governor.of_stages()
             if day_ends or hour == len(opens) - 1:
                 self._write(pending)

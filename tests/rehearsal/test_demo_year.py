@@ -136,6 +136,24 @@ def test_a_rehearsal_may_go_without_its_report(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"ledger.db"}
 
 
+def test_a_day_is_remembered_for_the_most_severe_outcome_of_its_hours(ledger: Ledger) -> None:
+    """Also for one that stood since the day before and ended within this one."""
+    severity = ("PAUSE", "REDUCE", "SCALE_UP", "KEEP")
+    records = ledger.verdicts(policy="action")
+    worst: dict[int, int] = {}
+    for record, following in zip(records, [*records[1:], None], strict=True):
+        until_ms = record.at_ms + HOUR_MS if following is None else following.at_ms
+        for at_ms in range(record.at_ms, until_ms, HOUR_MS):  # it stands until the next
+            day = (at_ms - 1) // DAY_MS
+            worst[day] = min(worst.get(day, 9), severity.index(record.outcome))
+    told: dict[int, int] = {}
+    for record in records:
+        day = (record.at_ms - 1) // DAY_MS
+        told[day] = min(told.get(day, 9), severity.index(record.outcome))
+    assert told == worst
+    assert severity.index("PAUSE") in worst.values()
+
+
 def test_the_shadow_account_is_never_bound(ledger: Ledger) -> None:
     assert set(ledger.marks("shadow").exposure.tolist()) == {1.0}
     assert not ledger.cash_flows("shadow")
