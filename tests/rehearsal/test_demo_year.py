@@ -16,8 +16,11 @@ from engine.errors import UsageError
 from engine.facts import Assumptions, FactSource
 from engine.inquiry import _standing, posture_at, replay, verdict_at
 from engine.ledger import Ledger
+from engine.operations.incidents.impact import impact
+from engine.operations.incidents.opening import open_demanded
 from engine.posted import facts_document
 from engine.rehearsal.run import rehearse
+from engine.reports.incident_papers import IncidentPapers
 from tests.rehearsal.conftest import RULES, request
 
 if TYPE_CHECKING:
@@ -187,6 +190,21 @@ def own_ledger(demo_year: Rehearsed, tmp_path: Path) -> Path:
     """A copy that a test may write to."""
     with Ledger.open(demo_year.ledger, read_only=True) as ledger:
         return ledger.backup(tmp_path / "ledger.db")
+
+
+def test_R193_a_promotion_before_the_breach_is_no_anomaly(own_ledger: Path, tmp_path: Path) -> None:
+    """Days of SCALE_UP went before the crash: they belong to what was well."""
+    with Ledger.open(own_ledger) as ledger:
+        opened = open_demanded(ledger, IncidentPapers(tmp_path), ledger.verdicts()[-1].at_ms)
+        incident = next(one for one in opened if one.trigger == "PAUSE")
+        found = impact(ledger, incident, incident.opened_ms + HOUR_MS)
+        before = [record for record in ledger.verdicts(policy="action") if record.at_ms < found.anomaly_ms][-1]
+        assert json.loads(before.document)["fired"] == ["scale_up"]
+        assert incident.opened_ms - found.anomaly_ms < 2 * DAY_MS
+        assert found.before is not None
+        last = ledger.last_mark("risk", found.anomaly_ms - 1)
+        assert last is not None
+        assert found.before.equity_usd == last.equity_usd
 
 
 def test_now_on_a_rehearsals_ledger_is_its_last_mark(own_ledger: Path, ledger: Ledger) -> None:

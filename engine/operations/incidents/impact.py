@@ -15,11 +15,12 @@ from engine.metrics import drawdown, max_drawdown
 from engine.operations.incidents.book import ACT
 from engine.operations.incidents.demands import RISK
 from engine.policy.facts import OK
+from engine.policy.load import parse_policy, parse_vocabulary
 from engine.posted import facts_from
 
 if TYPE_CHECKING:
     from engine.ledger import Ledger
-    from engine.ledger.rows import Mark
+    from engine.ledger.rows import Mark, VerdictRecord
     from engine.metrics import Metric
     from engine.operations.incidents.book import Incident
 
@@ -99,6 +100,8 @@ def impact(ledger: Ledger, incident: Incident, now_ms: int) -> Impact:
 def first_anomaly_ms(ledger: Ledger, incident: Incident) -> int:
     """Return since when rules have fired without a pause up to the breach; without a verdict, the breach itself.
 
+    A rule that asks for a promotion is no anomaly: the best days may end in a breach.
+
     Raises:
         LedgerError: the ledger cannot be read.
     """
@@ -106,11 +109,23 @@ def first_anomaly_ms(ledger: Ledger, incident: Incident) -> int:
     record = ledger.verdict(incident.verdict_id) if incident.verdict_id else None
     if record is None:
         return since_ms
+    promotions = _promotions(ledger, record)
     for earlier in reversed(ledger.verdicts(to_ms=incident.opened_ms, policy=record.policy)):
-        if not json.loads(earlier.document)["fired"]:
+        if promotions.issuperset(json.loads(earlier.document)["fired"]):
             break
         since_ms = min(since_ms, earlier.at_ms)
     return since_ms
+
+
+def _promotions(ledger: Ledger, record: VerdictRecord) -> frozenset[str]:
+    """Return the rules of a verdict's policy that ask for a promotion; none where its texts are not in the ledger."""
+    hashes = json.loads(record.document)["hashes"]
+    vocabulary, policy = (ledger.document(hashes.get(kind, "")) for kind in ("vocabulary", "policy"))
+    if vocabulary is None or policy is None:
+        return frozenset()
+    facts = parse_vocabulary(vocabulary.text.encode(), vocabulary.name)
+    decided = parse_policy(policy.text.encode(), policy.name, facts)
+    return frozenset(one.id for one in decided.instances if one.outcome in decided.promotes)
 
 
 def numbers(ledger: Ledger, at_ms: int) -> Numbers | None:
