@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _HUNDRED = 100
 _SHARPE = re.compile(r"sharpe_(\d+)d")
-_OF_PEAK = re.compile(r"drawdown|max_drawdown\w*")
-_OF_START = re.compile(r"return_\w+")
+_OF_PEAK = {"drawdown"}  # the largest, or a day's lowest, says nothing of where the equity stands now
+_OF_START = {"return_1d", "return_30d", "return_window"}
 _TEST = re.compile(r"(<=|>=|!=|<|>|=)(.*)")
 _KNOWING = ("known", "unknown")
 _OR_UNKNOWN = " or unknown"
@@ -187,9 +187,9 @@ def _money(condition: Condition, equity_usd: float | None) -> float | None:
     margin, value = exact(condition.margin), exact(condition.value)
     if margin is None or value is None or equity_usd is None:
         return None
-    if _OF_PEAK.fullmatch(condition.fact):
+    if condition.fact in _OF_PEAK:
         base = equity_usd / (1 - float(value) / _HUNDRED) if value < _HUNDRED else None
-    elif _OF_START.fullmatch(condition.fact):
+    elif condition.fact in _OF_START:
         base = equity_usd / (1 + float(value) / _HUNDRED) if value > -_HUNDRED else None
     else:
         return None
