@@ -199,11 +199,6 @@ class GuardWatch:
         decision = self.decision()
         return None if decision is None else decision.word()
 
-    def allows_entries(self) -> bool:
-        """Return whether the guard lets risk be added; where it says nothing, the policies decide (risk_guard)."""
-        decision = self.decision()
-        return decision is None or not decision.entries_blocked
-
 
 def guard_word(bundle: Bundle, ledger: Path, clock: Clock) -> GuardWord | None:
     """Return what the risk guard says now, to whoever asks once; None: it says nothing, or nothing that still holds.

@@ -56,7 +56,6 @@ def test_R163_what_is_written_is_read_again_and_holds_for_its_time_only(tmp_path
     files, clock = DecisionFiles.under(tmp_path), SimulatedClock(CALM.at_ms)
     watch = GuardWatch(files, LEDGER, clock)
     assert watch.word() is None
-    assert watch.allows_entries(), "without a word the policies decide"
     said = dataclasses.replace(CALM, because=("a", "b"), fired=("x",), facts={"drawdown": 1.5}, doing="watching")
     assert files.write(said) == ""
     assert files.decision == tmp_path / "risk_guard" / "latest_decision.json"
