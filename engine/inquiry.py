@@ -272,6 +272,16 @@ def _add_days(judge: Judge, ledger: Ledger, at_ms: int) -> None:
         judge.add_day(snapshot.at_ms, facts_from(snapshot.document))
 
 
+def verdict_log(path: Path, last: int | None, from_ms: int | None, to_ms: int | None) -> tuple[VerdictRecord, ...]:
+    """Return recorded verdicts, oldest first.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    with Ledger.open(path, read_only=True) as ledger:
+        return ledger.verdicts(from_ms, to_ms, last=last)
+
+
 def verdict_record(path: Path, verdict_id: str) -> VerdictRecord:
     """Return one recorded verdict.
 

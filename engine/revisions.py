@@ -154,18 +154,20 @@ class Revisions:
     def _loaded(self, title: str, tree: Tree, path: Path) -> Loaded:
         rules = tree.folder / in_repository(self._rules) if tree.commit else self._rules
         with named(tree):
-            return Loaded(title, self._model(path, rules), tree, path)
+            return Loaded(title, self._model(path, rules, past=bool(tree.commit)), tree, path)
 
     @staticmethod
-    def _model(path: Path, rules: Path) -> Model:
+    def _model(path: Path, rules: Path, *, past: bool) -> Model:
         data = read_document(path, error=PolicyError).data
         keys = data if isinstance(data, dict) else {}
         if "bundle" in keys:
-            return load_bundle(path)
+            return load_bundle(path, past=past)
         if "policy" not in keys:
             return load_vocabulary(path)
         beside = path.parent / VOCABULARY
-        return load_policy(path, load_vocabulary(beside) if beside.is_file() else load_bundle(rules).vocabulary)
+        return load_policy(
+            path, load_vocabulary(beside) if beside.is_file() else load_bundle(rules, past=past).vocabulary
+        )
 
 
 @contextmanager

@@ -114,12 +114,13 @@ class Bundle:
         return hashlib.sha256(self.manifest.encode()).hexdigest()
 
 
-def load_bundle(path: Path, *, only: Collection[str] = ()) -> Bundle:
+def load_bundle(path: Path, *, only: Collection[str] = (), past: bool = False) -> Bundle:
     """Return a bundle with everything it names; paths in it are relative to its folder.
 
     Args:
         path: of the bundle file.
         only: the policies to read, where a question is about few of them; all where empty.
+        past: a revision to compare with, by which nobody acts: effects that nobody carries out may stand in it.
 
     Raises:
         PolicyError: the bundle, the vocabulary or a policy is wrong, with every mistake of all of them; or the
@@ -134,7 +135,7 @@ def load_bundle(path: Path, *, only: Collection[str] = ()) -> Bundle:
     filters = _pinned(findings, path.parent, FILTERS, "file") if FILTERS in document.positions else None
     others: list[PolicyError] = []
     vocabulary = _vocabulary(findings, path.parent, others)
-    policies = _policies(findings, path.parent, vocabulary, others, only) if vocabulary else {}
+    policies = _policies(findings, path.parent, vocabulary, others, only, past=past) if vocabulary else {}
     problems = [*findings.in_order(), *(problem for error in others for problem in error.problems)]
     if problems or vocabulary is None:
         raise PolicyError(problems)
@@ -195,7 +196,13 @@ def _vocabulary(findings: Findings, folder: Path, others: list[PolicyError]) -> 
 
 
 def _policies(
-    findings: Findings, folder: Path, vocabulary: Vocabulary, others: list[PolicyError], only: Collection[str]
+    findings: Findings,
+    folder: Path,
+    vocabulary: Vocabulary,
+    others: list[PolicyError],
+    only: Collection[str],
+    *,
+    past: bool,
 ) -> dict[str, Policy]:
     policies = {}
     for key in findings.value("policies") or {}:
@@ -211,7 +218,7 @@ def _policies(
         except PolicyError as error:
             others.append(error)
             continue
-        if idle := idle_effects(document, key):
+        if not past and (idle := idle_effects(document, key)):
             others.append(PolicyError(idle))
         if policies[key].name != key:
             findings.add(at, "policy-name", f"{quoted(name)} is the policy `{policies[key].name}`, not `{key}`")

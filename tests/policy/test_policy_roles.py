@@ -108,6 +108,12 @@ def test_it_is_named_with_file_line_and_column(release: Path) -> None:
     assert problem.where.endswith(f"policies/action.yaml:{line}:14")
 
 
+def test_a_revision_of_the_past_can_be_compared_with(release: Path) -> None:
+    edit(release, "action", "KEEP:     {}", "KEEP:     {exposure: 0.5}")
+    bundle = load_bundle(release / "config" / RULES.name, past=True)
+    assert bundle.policies["action"].effects["KEEP"].exposure == 0.5
+
+
 def test_what_was_recorded_before_stays_readable(release: Path) -> None:
     path = edit(release, "action", "KEEP:     {}", "KEEP:     {exposure: 0.5}")
     policy = parse_policy(path.read_bytes(), path.name, load_bundle(RULES).vocabulary)
