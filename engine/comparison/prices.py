@@ -44,20 +44,30 @@ def market_of_ledger(
     return open_market(data, symbols, klines=klines)
 
 
-def require_covered(market: Market, symbols: Sequence[str], from_ms: int, to_ms: int) -> None:
+def require_covered(
+    market: Market, symbols: Sequence[str], from_ms: int, to_ms: int, meta: Mapping[str, str] | None = None
+) -> None:
     """Refuse prices that do not reach from the launch to the end of the period.
+
+    Args:
+        market: the prices.
+        symbols: of the configuration.
+        from_ms: the launch.
+        to_ms: the end of the period.
+        meta: of the ledger; a symbol of a rehearsal may begin later, as it did in the rehearsal itself.
 
     Raises:
         DataError: with every symbol that is too short.
     """
     problems = []
+    rehearsed = meta is not None and meta.get("kind") == REHEARSAL
     for symbol in symbols:
         bars = market.bars.get(symbol)
         if bars is None or not len(bars):
             problems.append(Problem("no-bars", symbol, "there are no prices of this symbol", _DOWNLOAD))
             continue
         first_ms, end_ms = int(bars.open_time_ms[0]), int(bars.open_time_ms[-1]) + HOUR_MS
-        if first_ms > from_ms or end_ms < to_ms:
+        if (first_ms > from_ms and not rehearsed) or end_ms < to_ms:
             found = f"prices from {iso(first_ms)} to {iso(end_ms)}, the period is {iso(from_ms)} to {iso(to_ms)}"
             problems.append(Problem("not-covered", symbol, found, _DOWNLOAD))
     if problems:

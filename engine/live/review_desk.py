@@ -129,7 +129,7 @@ class ReviewDesk:
         with Ledger.open(self.ledger) as ledger:
             record = read_recorded(ledger, to_ms)
             market = self.prices(record.meta)
-            require_covered(market, symbols, record.from_ms, record.to_ms)
+            require_covered(market, symbols, record.from_ms, record.to_ms, record.meta)
             filters = load_filters(bundle.filters.path, symbols) if bundle.filters else {}
             replay = replayed(record, market, Rules(config, bundle.rebalance_dead_band_ratio, filters))
             since_ms = record.from_ms if from_ms is None else max(from_ms, record.from_ms)

@@ -177,7 +177,7 @@ def _compare(ledger: Ledger, request: ReviewRequest, config: FrozenConfig, bundl
     try:
         record = read_recorded(ledger, period.to_ms)
         market = request.prices(record.meta)
-        require_covered(market, symbols, record.from_ms, period.to_ms)
+        require_covered(market, symbols, record.from_ms, period.to_ms, record.meta)
         filters = load_filters(bundle.filters.path, symbols) if bundle.filters else {}
         found = compared(ledger, record, market, Rules(config, bundle.rebalance_dead_band_ratio, filters))
     except (DataError, LedgerError) as error:

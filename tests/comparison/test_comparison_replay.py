@@ -205,6 +205,19 @@ def test_prices_that_do_not_cover_the_period_are_refused(month: Rehearsed) -> No
         market_of_ledger({"kind": "live"}, symbols)
 
 
+def test_a_symbol_of_a_rehearsal_may_begin_after_the_launch_and_one_of_a_desk_may_not(month: Rehearsed) -> None:
+    symbols, record = rules().config.market.symbols, month.record
+    whole = month.market.bars[symbols[-1]]
+    young = whole.part(int(np.searchsorted(whole.open_time_ms, record.from_ms)) + 1, len(whole))
+    market = replace(month.market, bars={**month.market.bars, symbols[-1]: young})
+    require_covered(market, symbols, record.from_ms, record.to_ms, {"kind": "rehearsal"})
+    for meta in (None, {"kind": "live"}, {"kind": "paper"}):
+        with pytest.raises(DataError, match=symbols[-1]):
+            require_covered(market, symbols, record.from_ms, record.to_ms, meta)
+    with pytest.raises(DataError):
+        require_covered(market, symbols, record.from_ms, record.to_ms + 400 * DAY_MS, {"kind": "rehearsal"})
+
+
 def test_the_period_is_as_long_as_it_was_rehearsed(month: Rehearsed) -> None:
     assert month.record.to_ms - month.record.from_ms == DAYS * DAY_MS
 
