@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Problem
 from engine.policy.effects import KEYS
+from engine.policy.model import PROMOTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ class Role:
     Attributes:
         outcomes: effects of an outcome.
         rules: effects of a single rule.
-        silent: outcomes of which nothing is carried out.
+        narrower: outcomes of which less is carried out, each with what is.
         needs: effect -> effects of which one must stand beside it.
         rules_out: effect -> the effect beside which it does nothing.
         closes_only: exposure is carried out where it is 0, which closes the book, and else not.
@@ -37,7 +38,7 @@ class Role:
 
     outcomes: frozenset[str]
     rules: frozenset[str] = _SHOWN
-    silent: frozenset[str] = frozenset()
+    narrower: Mapping[str, frozenset[str]] = field(default_factory=dict)
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rules_out: Mapping[str, str] = field(default_factory=dict)
     closes_only: bool = False
@@ -45,7 +46,7 @@ class Role:
 
 ROLES: Mapping[str, Role] = {
     "launch": Role(_SHOWN | {"entries"}),
-    "stages": Role(_SHOWN | {"incident", "alert"}, silent=frozenset({"HOLD"})),
+    "stages": Role(_SHOWN | {"incident", "alert"}, narrower={PROMOTE: _SHOWN | {"alert"}, "HOLD": _SHOWN}),
     "action": Role(
         _EVERY,
         rules=_SHOWN | {"entries"},
@@ -55,12 +56,14 @@ ROLES: Mapping[str, Role] = {
             "recovery": ("once_per",),
             "approvals": ("once_per", "cap", "until"),
             "at_most": ("cap",),
+            "incident": ("once_per", "until"),
         },
         rules_out={"once_per": "until", "cap": "until"},
     ),
     "risk_guard": Role(
         _SHOWN | {"exposure", "entries", "incident", "alert", "until", "approvals"},
         rules=_SHOWN | {"entries"},
+        needs={"until": ("exposure",), "approvals": ("exposure",)},
         closes_only=True,
     ),
     "restart": Role(_SHOWN | {"exposure", "entries"}, closes_only=True),
@@ -85,29 +88,19 @@ def idle_effects(document: Document, policy: str) -> list[Problem]:
 
 def _of_outcomes(role: Role, data: Mapping[str, Any]) -> Iterator[tuple[Key, str, str]]:
     for name, effects in data["effects"].items():
+        allowed = role.narrower.get(name, role.outcomes)
         for key, value in effects.items():
             at = ("effects", name, key)
             needed, beside = role.needs.get(key, ()), role.rules_out.get(key)
-            if key not in role.outcomes or (name in role.silent and key not in _SHOWN):
-                yield (
-                    at,
-                    f"nobody carries out `{key}` of `{name}`",
-                    _allowed(_SHOWN if name in role.silent else role.outcomes),
-                )
+            if key not in allowed:
+                yield at, f"nobody carries out `{key}` of `{name}`", _allowed(allowed)
             elif needed and not any(one in effects for one in needed):
-                yield (
-                    at,
-                    f"`{key}` does nothing by itself",
-                    f"write {' or '.join(f'`{one}`' for one in needed)} beside it",
-                )
+                beside_it = " or ".join(f"`{one}`" for one in needed)
+                yield at, f"`{key}` does nothing by itself", f"write {beside_it} beside it"
             elif beside in effects:
                 yield at, f"`{key}` does nothing beside `{beside}`", "remove one of them"
             elif key == "exposure" and role.closes_only and value != 0:
-                yield (
-                    at,
-                    f"nobody carries out an exposure of {value}",
-                    "write `exposure: 0`, which closes every position",
-                )
+                yield at, f"nobody carries out an exposure of {value}", "write `exposure: 0`: it closes every position"
 
 
 def _of_rules(role: Role, data: Mapping[str, Any]) -> Iterator[tuple[Key, str, str]]:

@@ -64,7 +64,7 @@ def test_all_of_R1_is_carried_out_and_each_role_is_one_of_its_policies() -> None
         ),
         (
             "risk_guard", "REDUCE_ONLY: {entries", "REDUCE_ONLY: {exposure: 0.5, entries",
-            "nobody carries out an exposure of 0.5", "write `exposure: 0`, which closes every position",
+            "nobody carries out an exposure of 0.5", "write `exposure: 0`: it closes every position",
         ),
         (
             "risk_guard", "REDUCE_ONLY: {entries", 'REDUCE_ONLY: {cap: "x0.5", entries',
@@ -73,6 +73,18 @@ def test_all_of_R1_is_carried_out_and_each_role_is_one_of_its_policies() -> None
         (
             "stages", "ABORT:   {alert", "ABORT:   {exposure: 0, alert",
             "nobody carries out `exposure` of `ABORT`", "only `incident`, `alert`, `flag` do something here",
+        ),
+        (
+            "stages", "PROMOTE: {alert", "PROMOTE: {incident: HIGH, alert",
+            "nobody carries out `incident` of `PROMOTE`", "only `alert`, `flag` do something here",
+        ),
+        (
+            "action", "SCALE_UP: {cap", "SCALE_UP: {incident: HIGH, cap",
+            "`incident` does nothing by itself", "write `once_per` or `until` beside it",
+        ),
+        (
+            "risk_guard", "REDUCE_ONLY: {entries", "REDUCE_ONLY: {approvals: 2, entries",
+            "`approvals` does nothing by itself", "write `exposure` beside it",
         ),
         (
             "stages", "HOLD:    {}", "HOLD:    {alert: page}",
