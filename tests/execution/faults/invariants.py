@@ -86,10 +86,15 @@ def no_bar_twice(evidence: Evidence) -> Iterator[Violation]:
         if len(parents) > 1 or evidence.ended.lives[1:]:
             low, high = min(low, ZERO) if before >= 0 else low, max(high, ZERO) if before <= 0 else high
         names = {parent["parent_id"] for parent in parents}
+        others = ZERO  # a flatten, or a stop, that closes while the bar's orders are on their way
         for fill in evidence.account.fills:
-            if fill.symbol == symbol and fill.client_id.rpartition("-")[0] in names:
+            if fill.symbol != symbol or fill.at_ms < first["at_ms"]:
+                continue
+            if fill.client_id.rpartition("-")[0] not in names:
+                others += fill.side * fill.qty
+            else:
                 now = evidence.held(symbol, fill.at_ms)
-                if not low <= now <= high:
+                if not low <= now <= high and not low <= now - others <= high:
                     yield Violation(1, f"{symbol} at bar {bar_ms}: {now} held, planned was {before} → {after}")
 
 
