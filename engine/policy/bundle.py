@@ -17,7 +17,7 @@ from engine.errors import PolicyError
 from engine.policy.guard_times import read_guard_times
 from engine.policy.load import load_vocabulary
 from engine.policy.quantity import duration_ms, parse_quantity, quoted
-from engine.policy.roles import idle_effects
+from engine.policy.roles import role_problems
 from engine.policy.rulebook import read_policy
 from engine.policy.schema import BUNDLE, SHA256, VALIDITIES, Findings, check_shape
 
@@ -218,8 +218,8 @@ def _policies(
         except PolicyError as error:
             others.append(error)
             continue
-        if not past and (idle := idle_effects(document, key)):
-            others.append(PolicyError(idle))
+        if not past and (problems := role_problems(document, key)):
+            others.append(PolicyError(problems))
         if policies[key].name != key:
             findings.add(at, "policy-name", f"{quoted(name)} is the policy `{policies[key].name}`, not `{key}`")
     return policies

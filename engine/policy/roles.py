@@ -34,6 +34,7 @@ class Role:
         needs: effect -> effects of which one must stand beside it.
         rules_out: effect -> the effect beside which it does nothing.
         closes_only: exposure is carried out where it is 0, which closes the book, and else not.
+        some: effects that one outcome at least must have, each with what to do.
     """
 
     outcomes: frozenset[str]
@@ -42,6 +43,7 @@ class Role:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rules_out: Mapping[str, str] = field(default_factory=dict)
     closes_only: bool = False
+    some: Mapping[str, str] = field(default_factory=dict)
 
 
 ROLES: Mapping[str, Role] = {
@@ -59,6 +61,7 @@ ROLES: Mapping[str, Role] = {
             "incident": ("once_per", "until"),
         },
         rules_out={"once_per": "until", "cap": "until"},
+        some={"until": "write `until: restart` where it closes the book: aborts and adoptions act as it does"},
     ),
     "risk_guard": Role(
         _SHOWN | {"exposure", "entries", "incident", "alert", "until", "approvals"},
@@ -72,8 +75,8 @@ ROLES: Mapping[str, Role] = {
 """By the policy's name in the bundle."""
 
 
-def idle_effects(document: Document, policy: str) -> list[Problem]:
-    """Return a problem for each effect of a sound policy file that nobody carries out.
+def role_problems(document: Document, policy: str) -> list[Problem]:
+    """Return a problem for each effect of a sound policy file that nobody carries out, and for each that is missing.
 
     Args:
         document: the policy file.
@@ -83,7 +86,8 @@ def idle_effects(document: Document, policy: str) -> list[Problem]:
     if role is None:
         return []
     found = [*_of_outcomes(role, document.data), *_of_rules(role, document.data), *_of_episodes(document.data)]
-    return [Problem("idle-effect", document.where(at, key=True), problem, help_) for at, problem, help_ in found]
+    idle = [Problem("idle-effect", document.where(at, key=True), problem, help_) for at, problem, help_ in found]
+    return [*idle, *_missing(role, document)]
 
 
 def _of_outcomes(role: Role, data: Mapping[str, Any]) -> Iterator[tuple[Key, str, str]]:
@@ -101,6 +105,13 @@ def _of_outcomes(role: Role, data: Mapping[str, Any]) -> Iterator[tuple[Key, str
                 yield at, f"`{key}` does nothing beside `{beside}`", "remove one of them"
             elif key == "exposure" and role.closes_only and value != 0:
                 yield at, f"nobody carries out an exposure of {value}", "write `exposure: 0`: it closes every position"
+
+
+def _missing(role: Role, document: Document) -> Iterator[Problem]:
+    for effect, help_ in role.some.items():
+        if not any(effect in effects for effects in document.data["effects"].values()):
+            where = document.where(("effects",), key=True)
+            yield Problem("missing-effect", where, f"no outcome has `{effect}`", help_)
 
 
 def _of_rules(role: Role, data: Mapping[str, Any]) -> Iterator[tuple[Key, str, str]]:

@@ -25,7 +25,7 @@ title: t
 outcomes: [STOP, KEEP]
 otherwise: KEEP
 rules: {stop: {outcome: STOP, when: {x: "> 0.5"}, because: b}}
-effects: {STOP: {}, KEEP: {}}
+effects: {STOP: {exposure: 0, until: restart}, KEEP: {}}
 exit: {STOP: 30, KEEP: 0}
 """
 BUNDLE = """bundle: T1
@@ -104,7 +104,7 @@ BAD = [
     (("config.yaml", "other.yaml"), [("no-file", "bundle.yaml:2:16")]),
     (("facts.yaml", "other.yaml"), [("no-file", "bundle.yaml:3:13")]),
     (("action.yaml", "other.yaml"), [("no-file", "bundle.yaml:4:20")]),
-    (("{action:", "{stages:"), [("policy-name", "bundle.yaml:4:20")]),
+    (("{action:", "{risk_guard:"), [("policy-name", "bundle.yaml:4:24")]),
     (("5%", "0.05"), [("type", "bundle.yaml:5:34")]),
     (("5%", '"0.05"'), [("unit", "bundle.yaml:5:34")]),
     (("5%", "100%"), [("unit", "bundle.yaml:5:34")]),

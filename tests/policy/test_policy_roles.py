@@ -45,7 +45,6 @@ def test_all_of_R1_is_carried_out_and_each_role_is_one_of_its_policies() -> None
 @pytest.mark.parametrize(
     ("policy", "old", "new", "problem", "help_"),
     [
-        ("action", "until: restart, ", "", "`exposure` does nothing by itself", "write `once_per` or `until`"),
         ("action", "    once_per: episode\n", "", "`exposure` does nothing by itself", "`once_per`"),
         ("action", "    once_per: episode\n", "", "`page_every` does nothing by itself", "write `once_per` beside it"),
         ("action", "    once_per: episode\n", "", "`recovery` does nothing by itself", "write `once_per` beside it"),
@@ -108,6 +107,19 @@ def test_an_effect_that_nobody_carries_out_is_refused(
     found = problems(release)
     assert {code for code, _, _ in found} == {"idle-effect"}
     assert any(said.startswith(problem) and help_ in what for _, said, what in found), found
+
+
+def test_without_an_outcome_until_a_restart_an_abort_could_not_close_the_book(release: Path) -> None:
+    edit(release, "action", "until: restart, ", "")
+    (missing,) = (found for found in problems(release) if found[0] == "missing-effect")
+    assert missing[1] == "no outcome has `until`"
+    assert "write `until: restart`" in missing[2]
+
+
+def test_an_exposure_that_lasts_for_no_time_is_refused(release: Path) -> None:
+    edit(release, "action", "until: restart, ", "")
+    said = [(problem, help_) for code, problem, help_ in problems(release) if code == "idle-effect"]
+    assert ("`exposure` does nothing by itself", "write `once_per` or `until` beside it") in said
 
 
 def test_it_is_named_with_file_line_and_column(release: Path) -> None:
