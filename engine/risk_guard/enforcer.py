@@ -8,6 +8,7 @@ for as long as the decision stands.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.alerts.alert import Alert, Severity
@@ -20,7 +21,7 @@ from engine.live.closing import BY_HAND, flatten_watched
 from engine.live.lock import holder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from engine.clock import Clock
@@ -96,12 +97,12 @@ class Enforcer:
             self._settled.clear()
             permitted = self._latch()
             self._alert(Severity.CRITICAL, "decided", f"{decision.outcome}: everything is being closed")
-            self._begin(self._carry_out(permitted=permitted))
+            self._begin(partial(self._carry_out, permitted=permitted))
         elif self._permit.present():
             self._latch()  # somebody granted it against the decision
-            self._begin(self._close(must=True))
+            self._begin(partial(self._close, must=True))
         elif self._verified_s is not None and (held or self._looked_long_ago(self._verified_s)):
-            self._begin(self._close(must=False))
+            self._begin(partial(self._close, must=False))
 
     async def done(self) -> bool:
         """Wait until what was ordered is carried out, or was tried; return whether everything is closed."""
@@ -114,12 +115,21 @@ class Enforcer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _begin(self, work: Coroutine[object, object, None]) -> None:
+    def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
         """Begin some work, unless some is being done: that ends with everything closed as well."""
-        if self._task is not None and not self._task.done():
-            work.close()
-            return
-        self._task = asyncio.ensure_future(work)
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._to_the_end(work))
+
+    async def _to_the_end(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work; where it ends with a fault that nobody foresaw, the book is to be closed all the same."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:  # noqa: BLE001 - whatever it was, what was decided stands
+                self._note_late(f"unexpected: {type(error).__name__}", done="the closing goes on")
+                self._settled.set()
+            await asyncio.sleep(_LOOK_AT_VENUE_S)
+            work = partial(self._close, must=True)
 
     def _looked_long_ago(self, verified_s: float) -> bool:
         return asyncio.get_running_loop().time() - verified_s >= self._times.flat_within_ms / SECOND_MS

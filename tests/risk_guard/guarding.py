@@ -167,7 +167,7 @@ class Post:
 
     async def watching(self, **how: Any) -> asyncio.Task[None]:
         """Start a guard; it is stopped with the test, or by whoever cancels the task."""
-        return self._beside(asyncio.ensure_future((await self.guard(**how)).run()))
+        return self.beside(asyncio.ensure_future((await self.guard(**how)).run()))
 
     async def runner(self) -> GuardFollower:
         """Start what a runner does for the guard, by a connection of its own."""
@@ -182,14 +182,16 @@ class Post:
             lambda reason: self.flatten(venue, reason),
             lambda _, report: self.reports.append(report),
         )
-        self._beside(asyncio.ensure_future(follower.run()))
+        self.beside(asyncio.ensure_future(follower.run()))
         return follower
 
     async def flatten(self, venue: BinanceVenue, reason: str) -> FlattenReport:
         terms = Terms(symbols=SYMBOLS, reason=reason)
         return await flatten(venue, self.permit, self.clock, SideRecord(self.path), terms)
 
-    def _beside(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+    def beside(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        """Have a task end with the test."""
+
         async def end() -> None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -25,12 +25,14 @@ from engine.risk_guard.start import GuardRequest, _Start
 from engine.simulator.faults import FaultPlan
 from engine.simulator.faults.conditions import Outage, PartialFills
 from engine.simulator.faults.requests import AcceptThenTimeout, RateLimited, RejectNTimes
+from tests.execution.dealing import trade
 from tests.risk_guard.guarding import ACCOUNT, BTC, CRASH_MS, ETH, KEY, RULES, SECRET, START_MS, Post, bundle, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from engine.execution.venue import StopState, Venue
     from engine.policy.decide import Engine
 
 FALL = 0.125  # of the capital at risk 12.6 %, of the fat wallet 6.3 %
@@ -142,6 +144,48 @@ def test_a_runner_that_acknowledges_and_is_not_flat_within_a_minute_is_not_waite
         await post.until(CRASH_MS + 70 * SECOND_MS)
         assert post.nothing_stands
         assert 60 <= verified_s(post) <= 62
+
+    guarded(tmp_path, engine, act, fall=FALL)
+
+
+class Stumbling:
+    """A venue that fails in a way nobody foresaw when it is asked for the stops, so many times."""
+
+    def __init__(self, venue: Venue, times: int) -> None:
+        self._venue, self._left = venue, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    async def open_stops(self) -> Sequence[StopState]:
+        if self._left:
+            self._left -= 1
+            raise RuntimeError("a fault of ours")
+        return await self._venue.open_stops()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_fault_that_nobody_foresaw_while_the_runner_closes_does_not_end_the_enforcing(
+    times: int, tmp_path: Path, engine: Engine
+) -> None:
+    async def act(post: Post) -> None:
+        post.stack.enter_context(InstanceLock(post.path, "run --paper", START_MS))
+        guard = await post.guard()
+        guard.enforcer._venue = cast("Venue", Stumbling(guard.enforcer._venue, times))
+        post.beside(asyncio.ensure_future(guard.run()))
+        await post.until(CRASH_MS + 200)
+        decision = post.files.read()
+        assert decision is not None
+        assert post.files.acknowledge(decision.decision_id, by="runner", at_ms=post.clock.now_ms()) == ""
+        # the runner closes the positions, and dies before it cancels
+        for position in post.book.held():
+            trade(post.exchange, position.symbol, -1, f"{position.qty:f}")
+        await post.until(CRASH_MS + 20 * SECOND_MS)
+        assert post.nothing_stands
+        assert "NOT FLAT: unexpected: RuntimeError" in [Alert.from_row(row).what for row in post.read().events(QUEUED)]
+        found = post.files.read()
+        assert found is not None
+        assert found.doing.startswith("flat, verified")
 
     guarded(tmp_path, engine, act, fall=FALL)
 
