@@ -212,8 +212,12 @@ def guarded(
     wallet_usd: Decimal | None = WALLET,
     launched: bool = True,
     keys: tuple[str, str] = (KEY, SECRET),
+    repeat_s: float | None = None,
 ) -> T:
-    """Run `act` at a venue whose prices fall at `CRASH_MS`; what the simulator itself failed at is raised."""
+    """Run `act` at a venue whose prices fall at `CRASH_MS`; what the simulator itself failed at is raised.
+
+    Prices that stand still are told again every `repeat_s`; None: only when they move.
+    """
 
     async def main(clock: Clock) -> T:
         exchange = Exchange(usual_spec(), RecordedPrices(crashing(fall), seed=3), START_MS - HOUR_MS, seed=3)
@@ -223,7 +227,7 @@ def guarded(
         permit = Permit.beside(folder / "ledger.db")
         if launched and not (folder / "ledger.db").exists():
             begin(folder, permit, wallet_usd)
-        async with SimulatorServer(exchange, clock, faults, repeat_s=None) as server, AsyncExitStack() as stack:
+        async with SimulatorServer(exchange, clock, faults, repeat_s=repeat_s) as server, AsyncExitStack() as stack:
             files = DecisionFiles.under(folder / "reports")
             return await act(Post(folder, exchange, server, clock, engine, permit, files, stack))
 

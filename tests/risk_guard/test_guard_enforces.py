@@ -23,7 +23,7 @@ from engine.risk_guard.books import CANARY
 from engine.risk_guard.halt import hold
 from engine.risk_guard.start import GuardRequest, _Start
 from engine.simulator.faults import FaultPlan
-from engine.simulator.faults.conditions import Outage, PartialFills
+from engine.simulator.faults.conditions import HalfOpenSocket, Outage, PartialFills
 from engine.simulator.faults.requests import AcceptThenTimeout, RateLimited, RejectNTimes
 from tests.execution.dealing import trade
 from tests.risk_guard.guarding import ACCOUNT, BTC, CRASH_MS, ETH, KEY, RULES, SECRET, START_MS, Post, bundle, guarded
@@ -75,6 +75,9 @@ def test_A53_R160_a_breach_of_the_capital_at_risk_is_flat_within_a_second_by_the
         assert decision.since_ms == CRASH_MS
         assert decision.equity["equity_usd"] < 8_800  # the idle 10,000 are no part of it
         assert not post.permit.present()
+        with post.read() as ledger:
+            told = [Alert.from_row(event).what for event in ledger.events(QUEUED)]
+        assert told == ["FLATTEN_ALL: everything is being closed", "FLATTEN_ALL: the runner is flat"]
 
     guarded(tmp_path, engine, act, fall=FALL)
 
@@ -210,6 +213,21 @@ def test_R168_R169_flat_within_half_a_minute_under(name: str, tmp_path: Path, en
         assert verified_s(post) <= 30
 
     guarded(tmp_path, engine, act, SINGLE[name], fall=FALL)
+
+
+def test_A08_a_stream_of_mark_prices_that_tells_nothing_any_more_hides_no_breach(
+    tmp_path: Path, engine: Engine
+) -> None:
+    silent = FaultPlan.of(HalfOpenSocket("market"), from_ms=CRASH_MS - SECOND_MS)
+
+    async def act(post: Post) -> None:
+        await post.watching(patience=Patience(ping_every_s=None, market_silence_s=None))
+        await post.until(CRASH_MS + 30 * SECOND_MS)
+        assert post.outcomes == ["CLEAR", "FLATTEN_ALL"]
+        assert post.nothing_stands
+        assert verified_s(post) <= 20  # the account is read anew each quarter of a minute
+
+    guarded(tmp_path, engine, act, silent, fall=FALL, repeat_s=1.0)
 
 
 def test_A76_who_takes_the_permit_away_has_pulled_the_kill_switch(tmp_path: Path, engine: Engine) -> None:
