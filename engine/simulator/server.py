@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -22,11 +24,12 @@ from engine.simulator.streams import Place, Streams, slow_turn
 from engine.simulator.weights import Limits, Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from engine.clock import Clock
     from engine.simulator.exchange import Exchange
     from engine.simulator.faults import FaultPlan, Strike
+    from engine.simulator.house import MarketEvent
 
 HOST = "127.0.0.1"
 # A connection idle for so long is closed. aiohttp's client, which measures its own 15 s by the machine's clock, looks
@@ -169,7 +172,7 @@ class SimulatorServer:
             events = [
                 event for one in self.exchange.spec.symbols for event in self.exchange.current_market_events(one.symbol)
             ]
-            self._streams.tell_market(events, slow_too=slow_turn(self._clock.now_ms()))
+            self._tell_market(events, slow_too=slow_turn(self._clock.now_ms()))
 
     # --- telling
 
@@ -181,7 +184,16 @@ class SimulatorServer:
             for payload in events:
                 for later_s, said in self._faults.deliveries(payload):
                     self._after(later_s, self._streams.tell_account, account, said)
-        self._streams.tell_market(self.exchange.take_market_events())
+        self._tell_market(self.exchange.take_market_events())
+
+    def _tell_market(self, events: Iterable[MarketEvent], *, slow_too: bool = True) -> None:
+        tell = partial(self._streams.tell_market, slow_too=slow_too)
+        if not self._faults.strike_market:
+            tell(events)
+            return
+        for event in events:
+            for later_s, said in self._faults.deliveries(event.payload):
+                self._after(later_s, tell, [replace(event, write=partial(dict, said))])
 
     def _after(self, later_s: float, act: Callable[..., None], *what: object) -> None:
         if later_s <= 0:

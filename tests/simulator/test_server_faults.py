@@ -35,6 +35,7 @@ from engine.simulator.faults.requests import (
     Slow,
 )
 from tests.simulator.serving import START_MS, Play, play
+from tests.simulator.test_server_streams import listen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -186,6 +187,27 @@ ORDER = Match(event="ORDER_TRADE_UPDATE")
 def test_messages_are_repeated_lost_or_late(fault: Fault | None, match: Match | None, expected: list[Any]) -> None:
     plan = FaultPlan.of(fault, match=match) if fault else FaultPlan()
     assert sorted(play(lambda on: told(on, 5.0), plan)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (DropEvent(), {"btc marks": 0, "btc bars": 10, "eth marks": 10}),
+        (DuplicateEvent(), {"btc marks": 20, "btc bars": 10, "eth marks": 10}),
+        (LateEvent(5.0), {"btc marks": 5, "btc bars": 10, "eth marks": 10}),
+    ],
+)
+def test_messages_of_the_market_are_struck_where_a_rule_names_them(fault: Fault, expected: dict[str, int]) -> None:
+    names = {"btc marks": "btcusdt@markPrice@1s", "btc bars": "btcusdt@kline_1h", "eth marks": "ethusdt@markPrice@1s"}
+
+    async def act(on: Play) -> dict[str, int]:
+        place = f"{on.server.stream_url}market/stream?streams={'/'.join(names.values())}"
+        async with websockets.connect(place, proxy=None) as stream:
+            heard = [one["stream"] for one in await listen(stream, 10.5)]
+        return {what: heard.count(name) for what, name in names.items()}
+
+    plan = FaultPlan.of(fault, match=Match(event="markPriceUpdate", symbol="BTCUSDT"), times=None)
+    assert play(act, plan, repeat_s=1.0) == expected
 
 
 def test_messages_overtake_each_other_in_the_same_way_for_the_same_seed() -> None:

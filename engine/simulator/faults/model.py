@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Payload = dict[str, Any]
 
-MARKET_MESSAGES = frozenset({"kline", "continuous_kline", "markPriceUpdate"})
+MARKET_MESSAGES = frozenset({"kline", "markPriceUpdate"})
 
 
 @dataclass(frozen=True)

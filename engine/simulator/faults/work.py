@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.simulator.faults.model import Condition, MessageFault, RequestFault, Scene
+from engine.simulator.faults.model import MARKET_MESSAGES, Condition, MessageFault, RequestFault, Scene
 from engine.timeline import sleep_until
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ class FaultsAtWork:
             if busy.rule.match.request(asked) and busy.strikes(f"{asked.method} {asked.path}"):
                 proceed = partial(fault.strike, asked, proceed, busy.scene)
         return await proceed()
+
+    @property
+    def strike_market(self) -> bool:
+        """Whether a rule names messages of public streams; otherwise none of them has to be written to be known."""
+        return any(busy.rule.match.event in MARKET_MESSAGES for busy, _ in self._messages)
 
     def deliveries(self, payload: Payload) -> list[tuple[float, Payload]]:
         """Return what is delivered of a message: seconds from now, and the message."""
