@@ -109,6 +109,68 @@ def test_what_the_limit_order_filled_is_not_bought_again(tmp_path: Path) -> None
     dealing(tmp_path, act, prepare=prepare)
 
 
+CANCELS = Match(method="DELETE", path="/fapi/v1/order")
+
+
+def test_a_limit_order_whose_cancel_is_refused_for_a_while_is_gone_before_the_market_takes_the_rest(
+    tmp_path: Path,
+) -> None:
+    until_ms = START_MS + 15 * SECOND_MS
+    refused = FaultPlan.of(
+        RejectNTimes(-1000, "An unknown error occurred."), match=CANCELS, times=None, until_ms=until_ms
+    )
+
+    async def act(deal: Dealing) -> None:
+        (result,) = await deal.execute(parent(qty="0.1", patient=True))
+        assert result.status is ParentStatus.FILLED
+        limit, market = deal.ledger.intents_of(result.parent_id)
+        assert until_ms <= market.at_ms <= until_ms + 2 * SECOND_MS
+        assert deal.ledger.updates_of(limit.client_id)[-1].status == "CANCELED"
+        check_books(deal)
+
+    dealing(tmp_path, act, refused)
+
+
+def test_a_limit_order_whose_cancel_is_refused_for_good_is_in_doubt_and_nothing_follows_it(tmp_path: Path) -> None:
+    refused = FaultPlan.of(RejectNTimes(-1000, "An unknown error occurred."), match=CANCELS, times=None)
+
+    async def act(deal: Dealing) -> None:
+        deal.sender._patience_ms = 20 * SECOND_MS
+        (result,) = await deal.execute(parent(qty="0.1", patient=True))
+        assert result.status is ParentStatus.IN_DOUBT
+        assert "its cancel" in result.detail
+        assert 30 * SECOND_MS <= deal.scene.clock.now_ms() - START_MS <= 33 * SECOND_MS
+        assert len(deal.scene.book.orders) == 1
+
+    dealing(tmp_path, act, refused)
+
+
+def test_an_end_while_a_limit_order_rests_leaves_nothing_resting(tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> None:
+        buying = asyncio.ensure_future(deal.execute(parent(qty="0.1", patient=True)))
+        await asyncio.sleep(3)
+        assert deal.scene.book.open_orders()
+        buying.cancel()
+        await asyncio.wait([buying])
+        assert not deal.scene.book.open_orders()
+
+    dealing(tmp_path, act)
+
+
+def test_two_parents_of_one_symbol_are_carried_out_one_after_the_other(tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> None:
+        both = await asyncio.gather(
+            deal.execute(parent(qty="0.1", patient=True)), deal.execute(parent(qty="0.2", bar_ms=START_MS + 1))
+        )
+        (first,), (second,) = both
+        ended_ms = max(fill.at_ms for fill in deal.ledger.fills_of(first.parent_id))
+        (intent,) = deal.ledger.intents_of(second.parent_id)
+        assert intent.at_ms >= ended_ms
+        check_books(deal)
+
+    dealing(tmp_path, act)
+
+
 SILENCES = [
     (AcceptThenTimeout(), False),
     (AcceptThenTimeout(), True),

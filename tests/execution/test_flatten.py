@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -202,6 +203,68 @@ def test_a_clock_that_goes_back_by_hours_does_not_keep_it_from_looking(tmp_path:
 def test_a_closing_order_that_is_filling_is_waited_for(tmp_path: Path) -> None:
     report = flattened(tmp_path, FaultPlan.of(PartialFills(5, 0.3)))
     assert len(report.closes) == 3
+
+
+def test_a_closing_order_that_fills_too_slowly_is_cancelled_and_the_rest_closed_by_another(tmp_path: Path) -> None:
+    slow_s = 60.0
+    report = flattened(tmp_path, lasting(PartialFills(5, slow_s), 600))
+    assert report.flat
+    assert report.steps[VERIFIED] - report.started_ms < 4 * slow_s * SECOND_MS
+    assert len(report.closes) > 3
+
+
+@pytest.mark.parametrize("late", ["position", "order", "stop"])
+def test_verified_is_never_said_while_anything_stands(late: str, tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> list[bool]:
+        came, gone_when_said = asyncio.Event(), []
+
+        def step(name: str, _at_ms: int) -> None:
+            if name == FLAT and not came.is_set():  # it was on its way while everything was cancelled and closed
+                came.set()
+                exchange = deal.scene.exchange
+                if late == "stop":
+                    stop_by_hand(exchange, BTC, "SELL", "0.300", "19000.0")
+                else:
+                    trade(exchange, BTC, 1, "0.050", "19500.0" if late == "order" else None)
+            if name == VERIFIED:
+                gone_when_said.append(nothing_stands(deal))
+
+        report = await deal.flatten(on_step=step)
+        assert report.flat
+        assert came.is_set()
+        return gone_when_said
+
+    prepare = partial(trade, symbol=BTC, side=1, qty="0.300")
+    assert dealing(tmp_path, act, prepare=prepare) == [True]
+
+
+def test_verified_waits_for_the_lists_of_orders_and_stops(tmp_path: Path) -> None:
+    seconds = 6
+    for path in ("openOrders", "openAlgoOrders"):
+        lists = FaultPlan.of(
+            AcceptThen503(), match=Match(method="GET", path=f"/fapi/v1/{path}"),
+            from_ms=BREACH_MS, until_ms=BREACH_MS + seconds * SECOND_MS, times=None,
+        )  # fmt: skip
+        report = flattened(tmp_path / path, lists)
+        assert report.steps[FLAT] - report.started_ms <= 2 * SECOND_MS
+        assert report.steps[VERIFIED] - report.started_ms >= seconds * SECOND_MS
+
+
+def test_a_permit_that_cannot_be_deleted_at_first_is_latched_as_soon_as_it_can(tmp_path: Path) -> None:
+    async def act(deal: Dealing) -> FlattenReport:
+        path = deal.permit.path
+        path.unlink()
+        path.mkdir()  # which nobody can delete as a file, root neither
+        closing_all = asyncio.ensure_future(deal.flatten())
+        await asyncio.sleep(0.3)
+        path.rmdir()
+        return await closing_all
+
+    until_ms = START_MS + 2 * SECOND_MS  # so long it is busy
+    silent = FaultPlan.of(AcceptThen503(), match=LISTS, from_ms=START_MS, until_ms=until_ms, times=None)
+    report = dealing(tmp_path, act, silent, prepare=everything_stands)
+    assert report.steps[LATCHED] > report.started_ms
+    assert any("permit cannot be deleted" in problem for problem in report.problems)
 
 
 def test_a_closing_order_that_never_arrived_is_followed_only_when_it_cannot_arrive_any_more(tmp_path: Path) -> None:
