@@ -25,7 +25,7 @@ from engine.bounds import (
 )
 
 if TYPE_CHECKING:
-    from engine.bounds import Posture
+    from engine.bounds import Episode, Posture
     from engine.policy.model import Policy
     from engine.policy.stages import Transition
 
@@ -48,9 +48,9 @@ class Rules:
 def aborted(posture: Posture, transition: Transition, rules: Rules, now_ms: int, *, equity_usd: float) -> Step:
     """Return the posture once a stage has ended (R084, R100): a lower cap at once, and a flat book where it says so.
 
-    A REDUCE of the same moment has cut already what the lower cap cuts: one cut, to the cap (A03). A book that is
-    closed waits for its restart, which leads a stage down by itself (R182); only an abort that closes the book as well
-    moves the stage of one (A02).
+    A REDUCE of the same moment has cut already what the lower cap cuts: one cut, to the cap (A03), and what the cap
+    cuts less, the REDUCE goes on cutting. A book that is closed waits for its restart, which leads a stage down by
+    itself (R182); only an abort that closes the book as well moves the stage of one (A02).
 
     Args:
         posture: before.
@@ -67,7 +67,7 @@ def aborted(posture: Posture, transition: Transition, rules: Rules, now_ms: int,
     after = dataclasses.replace(posture, stage=transition.to, cap_usd=cap_usd, requests=kept)
     if 0 < cap_usd < posture.cap_usd:
         episodes = tuple(
-            dataclasses.replace(episode, exposure=1.0) if episode.since_ms == now_ms else episode
+            _under(cap_usd, posture.cap_usd, episode) if episode.since_ms == now_ms else episode
             for episode in posture.episodes
         )
         exposure = posture.exposure if was_paused else min((one.exposure for one in episodes), default=1.0)
@@ -105,7 +105,8 @@ def promoted(
 ) -> Step:
     """Return the posture in the next stage, with exactly its capital at risk (A53, R090).
 
-    Drawdown and streaks go on: only a signed restart begins them anew (A05).
+    Drawdown and streaks go on: only a signed restart begins them anew (A05). A REDUCE that an abort took into its cut,
+    and that nobody has ended, cuts what the higher cap would add.
 
     Args:
         posture: before.
@@ -117,8 +118,19 @@ def promoted(
     cap_usd = cap_of(rules.stages, transition.to, rules.paper_usd)
     flow_usd = flow_into(cap_usd, equity_usd)
     kept = tuple(request for request in posture.requests if request.kind != PROMOTION)
-    after = dataclasses.replace(posture, stage=transition.to, cap_usd=cap_usd, requests=kept)
+    episodes, exposure = posture.episodes, posture.exposure
+    if posture.cap_usd > 0:
+        episodes = tuple(_under(cap_usd, posture.cap_usd, episode) for episode in episodes)
+        exposure = min((exposure, *(episode.exposure for episode in episodes)))
+    after = dataclasses.replace(
+        posture, stage=transition.to, cap_usd=cap_usd, requests=kept, episodes=episodes, exposure=exposure
+    )
     return Step(after, (_stage_change(transition, cap_usd, flow_usd, approvals),), flow_usd)
+
+
+def _under(cap_usd: float, before_usd: float, episode: Episode) -> Episode:
+    """Return an episode that leaves as much at risk under another cap as it did under the one before, at most all."""
+    return dataclasses.replace(episode, exposure=min(1.0, episode.exposure * before_usd / cap_usd))
 
 
 def _stage_change(transition: Transition, cap_usd: float, flow_usd: float, approvals: tuple[str, ...]) -> Change:

@@ -94,6 +94,30 @@ def test_A55_stage_3_falls_to_10000_and_what_waited_there_is_withdrawn() -> None
     assert step.posture.requests == ()
 
 
+@pytest.mark.parametrize(("cap_usd", "exposure"), [(15_000.0, 0.75), (20_000.0, 1.0), (22_500.0, 1.0)])
+def test_R138_what_the_fall_from_stage_3_cuts_less_the_reduction_goes_on_cutting(
+    cap_usd: float, exposure: float
+) -> None:
+    reduced = after_verdict(posture(3, START, cap_usd=cap_usd), ACTION, "REDUCE", ("drawdown_red",), NOW).posture
+    step = aborted(reduced, abort_of(3, "abort_3[scale_downs_30d]"), RULES, NOW, equity_usd=cap_usd)
+    assert (step.posture.cap_usd, step.posture.exposure) == (10_000.0, exposure)
+    assert step.posture.exposure * 10_000 <= reduced.exposure * cap_usd
+
+
+def test_R138_A34_a_promotion_gives_back_nothing_of_a_reduction_that_nobody_has_ended() -> None:
+    reduced = after_verdict(posture(2, START), ACTION, "REDUCE", ("drawdown_red",), NOW).posture
+    fallen = aborted(reduced, abort_of(2, "abort_2[drawdown]"), RULES, NOW, equity_usd=9_000.0).posture
+    assert (fallen.cap_usd, fallen.exposure) == (5_000.0, 1.0)
+    risen = promoted(fallen, promotion_of(1), RULES, equity_usd=5_000.0, approvals=("a", "b")).posture
+    assert (risen.cap_usd, risen.exposure) == (10_000.0, 0.5)
+    later = after_verdict(risen, ACTION, "REDUCE", ("drawdown_red",), NOW + DAY_MS).posture
+    assert later.exposure == 0.5
+    calm = after_verdict(later, ACTION, "KEEP", (), NOW + 8 * DAY_MS).posture
+    (recovery,) = calm.requests
+    well = after_approval(calm, ACTION, STAGES, recovery, NOW + 9 * DAY_MS, equity_usd=10_000.0).posture
+    assert (well.cap_usd, well.exposure) == (10_000.0, 1.0)
+
+
 def test_A100_an_abort_never_pays_money_in() -> None:
     step = aborted(posture(2, START), abort_of(2, "abort_2[drawdown]"), RULES, NOW, equity_usd=4_000.0)
     assert step.flow_usd == 0.0
