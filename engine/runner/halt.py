@@ -11,6 +11,7 @@ from engine.execution.flattened import VERIFIED
 from engine.execution.journal import FOREIGN
 from engine.execution.permit import PermitError
 from engine.live.account import RISK
+from engine.live.connection import Mode
 from engine.live.outages import ENDED
 from engine.risk_guard.aftermath import FLATTEN, halt_began_ms
 from engine.risk_guard.books import held_row
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 GUARD_POLICY, FLATTEN_ALL = "risk_guard", "FLATTEN_ALL"
 BY = "runner"
+_UNGUARDED = "risk guard"
 BY_HAND = "close every position and cancel every order in the venue's web interface, now"
 
 
@@ -87,6 +89,24 @@ class Halt:
         what = f"somebody else traded on this account: {', '.join(sorted({one.symbol for one in new}))}"
         do = "find out who; then close what is not ours, and `stagegate resume`"
         self._voice.alert(Severity.CRITICAL, "stranger", what, done="halted, nothing adds risk; stops stand", do=do)
+
+    def look_for_guard(self) -> None:
+        """Tell where nobody guards real money: its hard stops are then looked at when a bar closes, not each second.
+
+        Raises:
+            LedgerError: it cannot be told.
+        """
+        if self._post.place.connection.mode is not Mode.REAL:
+            return
+        if self._post.guard.decision() is None:
+            self._voice.alert_once(
+                Severity.CRITICAL,
+                _UNGUARDED,
+                "the risk guard says nothing: the hard stops are looked at once an hour",
+                do="start `stagegate risk-guard`; `stagegate serve` keeps one running",
+            )
+        elif self._voice.well(_UNGUARDED):
+            self._voice.alert(Severity.INFO, _UNGUARDED, "the risk guard watches again")
 
     async def finish(self, within_s: float) -> None:
         """Wait for a closing that is under way; what is left after that, the risk guard goes on with.

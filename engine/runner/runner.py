@@ -253,6 +253,7 @@ class Runner:
             async with self._at_work:
                 await self._rounds.look()
                 self._halt.look_for_strangers()
+                self._halt.look_for_guard()
 
     async def _arm(self) -> None:
         """Find out after a bar whether the dead-man timer may be armed, as long as that is not known."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.alerts.alert import QUEUED, Alert
 from engine.clock import HOUR_MS, MINUTE_MS
 from engine.errors import StagegateError, UsageError
 from engine.execution.binance.client import Keys
@@ -18,10 +20,12 @@ from engine.execution.siderecord import SideRecord
 from engine.launch_word import GUARD_RAN, acknowledge
 from engine.ledger import Event, Ledger, VerdictRecord
 from engine.live.connection import Mode
+from engine.live.decision_file import DecisionFiles, GuardDecision, named
 from engine.live.lock import InstanceLock, holder
 from engine.live.opening import launched_ms
 from engine.risk_guard.aftermath import note_aftermath
 from engine.runner.launch import check_real
+from engine.runner.runner import Cadence
 from engine.simulator.accounts import Permissions
 from engine.verdict import canonical
 from tests.operations.stages.opened import open_stage_1
@@ -174,6 +178,47 @@ def test_R045_A91_warnings_are_acknowledged_by_name_before_real_money_starts(tmp
             check_real(ledger, release().bundle, START_MS + 1)
 
 
+def test_A72_real_money_that_nobody_guards_is_told_once_and_that_it_is_guarded_again(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "trading.db", create=True) as ledger:
+        allowed(ledger, START_MS)
+
+    async def act(scene: Scene) -> list[tuple[str, str]]:
+        set_up(scene)
+        async with scene.post() as post:
+            runner = scene.runner(post, Cadence(rounds_s=60.0))
+            working = asyncio.ensure_future(scene.running(runner, START_MS + 9 * MINUTE_MS))
+            await asyncio.sleep(4 * 60)
+            at_ms = scene.clock.now_ms()
+            files = DecisionFiles.under(scene.place.report_dir)
+            word = GuardDecision(
+                decision_id="RG-1",
+                ledger=named(scene.path),
+                outcome="CLEAR",
+                since_ms=at_ms,
+                at_ms=at_ms,
+                valid_until_ms=at_ms + 2 * MINUTE_MS,
+                epoch_ms=START_MS,
+                entries_blocked=False,
+                closes=False,
+            )
+            assert files.write(word) == ""
+            await working
+            told = map(Alert.from_row, post.ledger.events(QUEUED))
+            return [(alert.severity, alert.what.split(":")[0]) for alert in told if alert.subject == "risk guard"]
+
+    silent = ("CRITICAL", "the risk guard says nothing")
+    exchange = new_exchange(balance_usd=5_000)
+    said = at_venue(tmp_path, act, exchange=exchange, mode=Mode.REAL)
+    assert said == [silent, ("INFO", "the risk guard watches again"), silent]
+
+
+def set_up(scene: Scene) -> None:
+    """Set the account up as a person does before real money."""
+    for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+        for path, change in (("marginType", {"marginType": "ISOLATED"}), ("leverage", {"leverage": "3"})):
+            scene.exchange.call("POST", f"/fapi/v1/{path}", {"symbol": symbol, **change}, ACCOUNT)
+
+
 def test_R013_R064_real_money_begins_at_stage_1_on_an_account_that_a_person_has_set_up(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "trading.db", create=True) as ledger:
         allowed(ledger, START_MS)
@@ -182,9 +227,7 @@ def test_R013_R064_real_money_begins_at_stage_1_on_an_account_that_a_person_has_
     assert "set every symbol to 3x" in str(error)
 
     async def act(scene: Scene) -> tuple[int, float, bool]:
-        for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
-            for path, change in (("marginType", {"marginType": "ISOLATED"}), ("leverage", {"leverage": "3"})):
-                scene.exchange.call("POST", f"/fapi/v1/{path}", {"symbol": symbol, **change}, ACCOUNT)
+        set_up(scene)
         async with scene.post() as post:
             return *_standing(post), post.permit.granted
 
