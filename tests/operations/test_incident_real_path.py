@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from engine.operations.approvals import approve
 from engine.operations.incidents.book import STEPS, incidents
 from engine.operations.incidents.caretaker import Caretaker
 from engine.operations.incidents.granting import SignedRestarts, ask_for_restart, grant
-from engine.operations.incidents.post_mortem import record
+from engine.operations.incidents.post_mortem import HumanPart, record
 from engine.operations.incidents.restarting import Restart, decide
 from engine.operations.incidents.steps import Means
 from engine.real_path.loop import Course, run_bars, staged
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from engine.real_path.loop import Scene
 
 PULLED_MS = START_MS + 2 * HOUR_MS + 20 * MINUTE_MS
+
+
+def written_up(at_ms: int) -> HumanPart:
+    return replace(WRITTEN, root_cause_identified_ms=at_ms, resolution_deployed_ms=at_ms)
 
 
 def test_R165_R182_R184_from_the_kill_switch_through_the_steps_to_a_restart_one_stage_down(tmp_path: Path) -> None:
@@ -82,7 +87,7 @@ def test_R165_R182_R184_from_the_kill_switch_through_the_steps_to_a_restart_one_
         await run_bars(scene, START_MS + 4 * HOUR_MS, START_MS + 4 * HOUR_MS)
         assert governor.posture.paused_since_ms == PULLED_MS  # signed, and nothing else of §5.2 holds
 
-        record(ledger, incident, WRITTEN, clock.now_ms())
+        record(ledger, incident, written_up(incident.opened_ms), clock.now_ms())
         suite_ran(desk, clock.now_ms())
         assert not decided(desk, clock.now_ms()).allowed
         launch_allowed(desk, clock.now_ms())

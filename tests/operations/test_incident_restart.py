@@ -147,6 +147,18 @@ def test_R177_R178_R179_R180_R183_each_condition_missing_singly_keeps_it_flat(
     assert ready.ledger.events(GRANTED) == ()
 
 
+@pytest.mark.parametrize("at_ms", [T0_MS - DAY_MS, NOW_MS + DAY_MS])
+def test_R177_R195_a_post_mortem_with_a_time_that_cannot_be_is_not_complete(
+    ready: Desk, keys: Path, at_ms: int
+) -> None:
+    write_up(ready, dataclasses.replace(WRITTEN, root_cause_identified_ms=at_ms), NOW_MS)
+    assert failing(decided(ready, keys)) == ["post_mortem"]
+    write_up(ready, WRITTEN, NOW_MS + 1)
+    assert failing(decided(ready, keys, NOW_MS + 2)) == []
+    write_up(ready, dataclasses.replace(WRITTEN, resolution_deployed_ms=at_ms), NOW_MS + 3)
+    assert failing(decided(ready, keys, NOW_MS + 4)) == ["post_mortem"]
+
+
 @pytest.mark.parametrize(("stage", "counts"), [(0, False), (1, False), (2, True), (3, True)])
 def test_R180_A58_the_launch_guard_must_have_looked_at_what_the_restart_puts_at_risk(
     ready: Desk, keys: Path, stage: int, *, counts: bool

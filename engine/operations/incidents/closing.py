@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.clock import MINUTE_MS, iso
+from engine.clock import iso
 from engine.errors import Problem, UsageError
 from engine.ledger import Event
 from engine.operations.incidents.book import CLOSED, find
-from engine.operations.incidents.post_mortem import MARKET, missing, read, record
+from engine.operations.incidents.post_mortem import MARKET, earliest, missing, read, record, untimely
 from engine.operations.incidents.releases import fix_tested
 from engine.verdict import canonical
 
@@ -69,16 +69,11 @@ def _undone(incident: Incident) -> Iterator[Problem]:
 def _unwritten(incident: Incident, human: HumanPart, path: Path, now_ms: int) -> Iterator[Problem]:
     for part, help_ in missing(human):
         yield Problem("empty", str(path), f"`{part}` is empty", f"write {help_}")
-    times = {
-        "root_cause_identified": human.root_cause_identified_ms,
-        "resolution_deployed": human.resolution_deployed_ms,
-    }
-    earliest_ms = incident.opened_ms - incident.opened_ms % MINUTE_MS  # people write minutes
-    for part, at_ms in times.items():
-        if at_ms is not None and not earliest_ms <= at_ms <= now_ms:
-            problem = f"`{part}` is {iso(at_ms)}, before the incident or in the future"
-            help_ = f"a time from {iso(earliest_ms)} to {iso(now_ms)}"
-            yield Problem("time", str(path), problem, help_)
+    earliest_ms = earliest(incident)
+    for part, at_ms in untimely(human, incident, now_ms):
+        problem = f"`{part}` is {iso(at_ms)}, before the incident or in the future"
+        help_ = f"a time from {iso(earliest_ms)} to {iso(now_ms)}"
+        yield Problem("time", str(path), problem, help_)
 
 
 def _untested(ledger: Ledger, incident: Incident, human: HumanPart) -> Iterator[Problem]:

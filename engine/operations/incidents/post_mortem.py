@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from engine.clock import parse_time
+from engine.clock import MINUTE_MS, parse_time
 from engine.documents import parse_document
 from engine.errors import Problem, UsageError
 from engine.ledger import Event, sha256_of
@@ -130,6 +130,24 @@ def read(path: Path) -> HumanPart:
     if problems:
         raise UsageError(problems)
     return _understood(document.data or {})
+
+
+def earliest(incident: Incident) -> int:
+    """Return from when on the times of a post-mortem may be, ms: people write minutes."""
+    return incident.opened_ms - incident.opened_ms % MINUTE_MS
+
+
+def untimely(human: HumanPart, incident: Incident, now_ms: int) -> tuple[tuple[str, int], ...]:
+    """Return each time that cannot be: cause found, or resolution deployed, before the incident or in the future."""
+    times = {
+        "root_cause_identified": human.root_cause_identified_ms,
+        "resolution_deployed": human.resolution_deployed_ms,
+    }
+    return tuple(
+        (part, at_ms)
+        for part, at_ms in times.items()
+        if at_ms is not None and not earliest(incident) <= at_ms <= now_ms
+    )
 
 
 def missing(human: HumanPart) -> tuple[tuple[str, str], ...]:

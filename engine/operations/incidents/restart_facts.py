@@ -14,7 +14,7 @@ from engine.launch_word import launch_fact
 from engine.metrics import daily_closes, rolling_sharpe
 from engine.operations.approvals import tallies
 from engine.operations.incidents.demands import RISK
-from engine.operations.incidents.post_mortem import HumanPart, missing
+from engine.operations.incidents.post_mortem import HumanPart, missing, untimely
 from engine.operations.incidents.releases import fix_tested
 from engine.policy.facts import MISSING, OK, YOUNG, Fact
 from engine.posted import facts_from
@@ -104,7 +104,8 @@ def signed(ledger: Ledger, question: Question) -> Tally | None:
 def _of_post_mortem(ledger: Ledger, question: Question) -> Iterator[Fact]:
     now_ms, written = question.now_ms, question.incident.written
     human = HumanPart() if written is None else HumanPart.from_json(written)
-    yield Fact("post_mortem_complete", not missing(human), OK, now_ms)
+    complete = not (missing(human) or untimely(human, question.incident, now_ms))
+    yield Fact("post_mortem_complete", complete, OK, now_ms)
     yield Fact("cause", human.cause or None, OK if human.cause else MISSING, now_ms)
     yield Fact("fix_tested", fix_tested(ledger, question.incident, human.release), OK, now_ms)
 

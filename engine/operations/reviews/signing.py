@@ -21,7 +21,9 @@ _TO_DO = {
         "promotions stay frozen until a later review says otherwise; nothing was closed by this signature: "
         "`stagegate flatten` closes the book and halts the desk"
     ),
-    ADJUST: "nothing was moved by this signature: capital goes down by `stagegate stage`, up by SCALE_UP alone (A100)",
+    ADJUST: (
+        "nothing was moved by this signature: capital goes up by SCALE_UP alone (A100), down by an abort or a restart"
+    ),
 }
 
 
