@@ -207,7 +207,8 @@ def test_R180_R181_R183_restart_says_what_is_missing_asks_people_and_lets_it_go_
     request = decided["request_id"]
     assert said("approve", request, "--key", here / "keys/carol", *with_signers)[0] == 2  # who asks does not sign
     path = here / f"reports/incidents/{INC}.md"
-    path.write_text(FRONT + split(path.read_text())[1])
+    front = FRONT.replace("T16:00Z", "T14:20Z").replace("T19:00Z", "T14:50Z")
+    path.write_text(front + split(path.read_text())[1])
     desk = opened_desk(here, (here / "trading.db").read_bytes())
     for name in ("alice", "bob"):
         from engine.operations.approvals import approve  # noqa: PLC0415 - a rehearsal's time, not the machine's
