@@ -355,6 +355,8 @@ def test_A76_resume_needs_a_flat_account_a_cause_and_a_persons_word(
     assert run("resume", *options, "--yes") == 2
     said = capsys.readouterr().err
     assert "there is still" in said
+    assert ", order " in said
+    assert ", stop " in said
     assert "the ledger does not know why it was halted" in said
     assert run("flatten", *venue.where, "--yes", "--reason", "maintenance") == 0
     capsys.readouterr()

@@ -22,7 +22,7 @@ from engine.policy.worker import Worker
 from engine.risk_guard.books import CANARY
 from engine.risk_guard.halt import hold
 from engine.risk_guard.start import GuardRequest, _Start
-from engine.simulator.faults import FaultPlan
+from engine.simulator.faults import FaultPlan, Match
 from engine.simulator.faults.conditions import HalfOpenSocket, Outage, PartialFills
 from engine.simulator.faults.requests import AcceptThenTimeout, RateLimited, RejectNTimes
 from tests.execution.dealing import trade
@@ -213,6 +213,25 @@ def test_R168_R169_flat_within_half_a_minute_under(name: str, tmp_path: Path, en
         assert verified_s(post) <= 30
 
     guarded(tmp_path, engine, act, SINGLE[name], fall=FALL)
+
+
+def test_a_key_that_the_venue_refuses_for_a_while_is_no_end_of_the_closing(tmp_path: Path, engine: Engine) -> None:
+    refused = RejectNTimes(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+    signed = Match(path="/fapi/v[23]/*")
+    away = FaultPlan.of(refused, match=signed, from_ms=CRASH_MS, until_ms=CRASH_MS + MINUTE_MS, times=None)
+
+    async def act(post: Post) -> None:
+        await post.watching()
+        await post.until(CRASH_MS + MINUTE_MS)
+        assert post.book.held()
+        await post.until(CRASH_MS + 2 * MINUTE_MS)
+        assert post.nothing_stands
+        with post.read() as ledger:
+            told = [Alert.from_row(event).what for event in ledger.events(QUEUED)]
+        assert "NOT FLAT: " in told[1]
+        assert "flattened in" in told[-1]
+
+    guarded(tmp_path, engine, act, away, fall=FALL)
 
 
 def test_A08_a_stream_of_mark_prices_that_tells_nothing_any_more_hides_no_breach(
